@@ -32,6 +32,7 @@ import { Deals } from "./deals/deals.js"
 import type { AgentChatClientEvents } from "./events.js"
 import { Incoming, ReceivedIds } from "./incoming.js"
 import { JoinedChannels } from "./joined-channels.js"
+import type { Checked } from "./message-check.js"
 import {
   type AgentChatClientOptions,
   type ClaimOptions,
@@ -66,6 +67,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   readonly #notices = new ReceivedIds((ids) => this.#session.connection?.send({ type: "RECEIVED", ids }))
   readonly #deals: Deals
   readonly #incoming: Incoming
+  #checks: typeof import("./message-check.js") | undefined
 
   /** @throws {ChatError} USAGE for an invalid address, INVALID_NAME for an invalid name */
   constructor(options: AgentChatClientOptions) {
@@ -106,6 +108,7 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
       channels: this.#channels,
       serverId: () => this.#serverId,
       deals: this.#deals,
+      check: (message) => this.#check(message),
       identity: this.#identity,
       receipts: this.#receipts,
       notices: this.#notices,
@@ -355,8 +358,18 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   async #connectOptions(): Promise<ConnectOptions> {
     const { server: url } = this.#options
     const options = { ...this.#options, url, clock: this.#clock, confirmsNotices: true }
+    // The curve is not needed before.
+    this.#checks ??= await import("./message-check.js")
     const identity = await this.#identity.load()
     return identity === undefined ? options : { ...options, identity }
+  }
+
+  #check<M extends ServerMessage<"MSG"> | ServerMessage<"TASK">>(message: M): Checked<M> {
+    if (this.#checks === undefined || this.#session.connection === undefined) {
+      throw new ChatError("UNREACHABLE", "client: disconnected")
+    }
+    const { welcome } = this.#session.connection
+    return this.#checks.checkMessage(message, this.#checks.readerOf(welcome, this.#identity.current))
   }
 
   async #request<F extends RequestFrame>(frame: F): Promise<AnswerTo<F>> {

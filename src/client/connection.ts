@@ -34,6 +34,17 @@ function mayHaveLease(frame: RequestFrame): boolean {
   return frame.type === "LIST_AGENTS" || (frame.type === "MSG" && frame.to.startsWith("@"))
 }
 
+type Sign = <F extends ClientFrame>(frame: F) => F
+
+/** Returns what signs the messages of a session; undefined if it has no key, or the relay cannot pass signatures on. */
+async function signerOf({ welcome, isOlder }: Session, options: ConnectOptions): Promise<Sign | undefined> {
+  const { identity, clock } = options
+  if (identity === undefined || isOlder) return undefined
+  const { signFrame } = await import("./message-signer.js")
+  const author = { agentId: identity.agentId, keyPair: identity.keyPair, serverId: welcome.server_id }
+  return (frame) => signFrame(frame, author, clock.now())
+}
+
 /** One authenticated session with a relay. */
 export class Connection {
   readonly welcome: ServerMessage<"WELCOME">
@@ -43,6 +54,7 @@ export class Connection {
   readonly #process: string | undefined
   readonly #requests: PendingRequests
   readonly #older: OlderRelay | undefined
+  readonly #sign: Sign | undefined
   /** Keeps ids apart from those of other sessions: a relay takes a repeated id for the same message. */
   readonly #idPrefix = randomBytes(9).toString("base64url")
   #lastId = 0
@@ -71,7 +83,7 @@ export class Connection {
     }, handshakeMs)
     try {
       const session = await performHandshake(socket, received, options)
-      return new Connection(socket, received, session, options, events)
+      return new Connection(socket, received, session, options, events, await signerOf(session, options))
     } catch (error) {
       socket.fail(new ChatError("UNREACHABLE", "server: the handshake failed", { cause: error }))
       throw error
@@ -86,7 +98,9 @@ export class Connection {
     session: Session,
     { clock, attempt }: ConnectOptions,
     events: ConnectionEvents,
+    sign: Sign | undefined,
   ) {
+    this.#sign = sign
     this.welcome = session.welcome
     this.#process = attempt?.process
     this.#events = events
@@ -125,15 +139,20 @@ export class Connection {
     else this.#socket.send(text)
   }
 
+  /** Signs a message with the key of this session, for its relay. Returns any other frame, and one without a key, as it is. */
+  signed<F extends ClientFrame>(frame: F): F {
+    return this.#sign?.(frame) ?? frame
+  }
+
   /**
-   * Sends a frame and returns its answer. Adds an `id` if the frame has none.
+   * Sends a frame and returns its answer. Signs a message, and adds an `id` if the frame has none.
    * @throws {ChatError} the relay's refusal; TIMEOUT after `timeoutMs`; UNREACHABLE if the session is lost
    */
   request<F extends RequestFrame>(frame: F, timeoutMs = requestMs): Promise<AnswerTo<F>> {
     if (this.#isOver) return Promise.reject(new ChatError("UNREACHABLE", "server: the session is closed"))
     const id = frame.id ?? `${this.#idPrefix}-${(++this.#lastId).toString(36)}`
     const answer = this.#requests.add(id, frame, timeoutMs)
-    this.send({ ...frame, id })
+    this.send(this.signed({ ...frame, id }))
     const proven = mayHaveLease(frame) ? answer.then((message) => this.#withoutForged(message)) : answer
     // PendingRequests has checked the type of the answer.
     return proven as Promise<unknown> as Promise<AnswerTo<F>>

@@ -1,11 +1,14 @@
 import type { DealEvent } from "../proposals/deal-event.js"
 import type { ChatError } from "../protocol/errors.js"
 import type { ServerEvents, ServerMessage } from "../protocol/server-messages.js"
+import type { Checked } from "./message-check.js"
 
 /** The events of a client: server messages as they are, and these. */
 export interface AgentChatClientEvents extends ServerEvents {
-  /** A message to a channel this client is in, or to itself. `replay` marks history. */
-  message: [message: ServerMessage<"MSG">]
+  /** A message to a channel this client is in, or to itself. `replay` marks history; `verified`: its author's key signed it. */
+  message: [message: Checked<ServerMessage<"MSG">>]
+  /** Work for this agent's role. */
+  task: [task: Checked<ServerMessage<"TASK">>]
   /** Another agent proposes a deal; answer with `accept` or `reject`. This and the next four events are verified. */
   proposal: [event: DealEvent<"PROPOSAL">]
   /** The other party accepted your proposal. */

@@ -1,11 +1,12 @@
 import type { EventEmitter } from "node:events"
-import type { ChatError } from "../protocol/errors.js"
+import { ChatError } from "../protocol/errors.js"
 import { type ServerMessage, serverMessages } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import type { Deals } from "./deals/deals.js"
 import { EventBuffer } from "./event-buffer.js"
 import type { AgentChatClientEvents } from "./events.js"
 import type { JoinedChannels } from "./joined-channels.js"
+import type { Checked } from "./message-check.js"
 import type { IdentitySource } from "./options.js"
 import { endsSession, errorOfMessage } from "./relay-error.js"
 
@@ -14,6 +15,8 @@ interface IncomingTargets {
   /** Returns the `server_id` of the relay the messages come from. */
   readonly serverId: () => string
   readonly deals: Pick<Deals, "push">
+  /** @throws {ChatError} VERIFICATION_FAILED */
+  readonly check: <M extends ServerMessage<"MSG"> | ServerMessage<"TASK">>(message: M) => Checked<M>
   readonly identity: Pick<IdentitySource, "isPersistent">
   readonly receipts: ReceivedIds
   readonly notices: ReceivedIds
@@ -27,7 +30,7 @@ interface IncomingTargets {
 export class Incoming {
   readonly #emitter: EventEmitter<AgentChatClientEvents>
   readonly #targets: IncomingTargets
-  readonly #held = new EventBuffer<ServerMessage<"MSG">>((message) => this.#emitMessage(message))
+  readonly #held = new EventBuffer<Checked<ServerMessage<"MSG">>>((message) => this.#emitMessage(message))
 
   constructor(emitter: EventEmitter<AgentChatClientEvents>, targets: IncomingTargets) {
     this.#emitter = emitter
@@ -43,11 +46,33 @@ export class Incoming {
     if (message.type === "ERROR") this.report(errorOfMessage(message))
     else if (message.type === "JOINED" || message.type === "LEFT") this.#changeMembership(message)
     else if (isStatement(message)) deals.push(message)
+    else if (message.type === "TASK") this.#takeTask(message)
     else if (message.type !== "MSG") this.#emitUnchanged(message)
     else {
       channels.onRead(message)
       if (this.#held.hasDelivered(message.msg_id)) this.#confirm(message)
-      else this.#held.push(message)
+      else this.#takeText(message)
+    }
+  }
+
+  #takeText(message: ServerMessage<"MSG">): void {
+    const checked = this.#check(message)
+    if (checked !== undefined) this.#held.push(checked)
+  }
+
+  #takeTask(message: ServerMessage<"TASK">): void {
+    const checked = this.#check(message)
+    if (checked !== undefined) this.#emitUnchanged(checked)
+  }
+
+  /** Checks a message. @returns undefined for one that is dropped, which is reported */
+  #check<M extends ServerMessage<"MSG"> | ServerMessage<"TASK">>(message: M): Checked<M> | undefined {
+    try {
+      return this.#targets.check(message)
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.report(error)
+      return undefined
     }
   }
 
@@ -70,7 +95,7 @@ export class Incoming {
     if (id !== undefined) this.#targets.notices.add(id)
   }
 
-  #emitMessage(message: ServerMessage<"MSG">): boolean {
+  #emitMessage(message: Checked<ServerMessage<"MSG">>): boolean {
     if (!this.#emitter.emit("message", message)) return false
     this.#confirm(message)
     return true

@@ -52,6 +52,11 @@ export class IdentitySource {
     return this.#source !== undefined
   }
 
+  /** The session's identity; undefined for an ephemeral agent, and before the first session. */
+  get current(): Identity | undefined {
+    return this.#current
+  }
+
   /** Returns the identity for a new session. Reads a file anew. @throws {ChatError} NOT_FOUND or BAD_IDENTITY */
   async load(): Promise<Identity | undefined> {
     const source = this.#source

@@ -13,6 +13,7 @@ import { AckLog } from "./delivery/acks.js"
 import { AnswerEffects } from "./delivery/answer-effects.js"
 import { DeliveryStatus } from "./delivery/delivery-status.js"
 import { NamePins } from "./delivery/name-pins.js"
+import { Senders } from "./delivery/senders.js"
 import { EventLog } from "./files/append-log.js"
 import { FileProblems } from "./files/file-problems.js"
 import type { DaemonPaths } from "./files/paths.js"
@@ -68,6 +69,7 @@ export class Daemon {
   readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
   readonly #sender: OutboxSender
+  readonly #senders: Senders
   readonly #messages: RelayMessages
   /** Undefined for an ephemeral daemon and with `compat`. */
   readonly #deals: Deals | undefined
@@ -142,8 +144,10 @@ export class Daemon {
     })
     this.#sender = this.#createSender()
     const sender = this.#sender
-    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, inbox, log }
-    this.#messages = new RelayMessages({ ...services, isCompat: options.compat })
+    this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
+    const senders = this.#senders
+    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, senders, inbox, log }
+    this.#messages = new RelayMessages(services)
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }
@@ -257,6 +261,7 @@ export class Daemon {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         signClaim: (frame) => this.#signClaim(frame),
         signAnswer: (frame) => this.#signAnswer(frame),
+        signMessage: (frame) => this.#session.connection?.signed(frame) ?? frame,
         markStale: (proposalId) => this.#deals?.markStale(proposalId),
       },
       onUnavailable: this.#status.reporter("relay"),
@@ -320,6 +325,7 @@ export class Daemon {
     this.#status.setReason(undefined)
     this.#answerEffects.restart()
     this.#stops.onConnected(welcome.server_id)
+    this.#senders.attach(connection)
     this.#breaker.attach(welcome)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
@@ -344,6 +350,7 @@ export class Daemon {
 
   #offline(reason: ChatError | undefined): void {
     this.#sender.detach()
+    this.#senders.detach()
     this.#tasks.detach()
     this.#receipts.detach()
     this.#bell.detach()

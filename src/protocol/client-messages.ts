@@ -13,6 +13,7 @@ import {
   keyStatement,
   maxListed,
   messageId,
+  messageProof,
   nick,
   part,
   recipient,
@@ -156,6 +157,8 @@ export const clientMessages = {
       /** Milliseconds, from when the relay has it, that the author waits for an answer. */
       wait_ms: optional(waitMs),
       ...taskFields,
+      /** Made by the author's key; the relay passes it on unread. */
+      signed: optional(messageProof),
       ts: optional(number()),
       sig: optional(text(1024)),
     },
@@ -383,6 +386,8 @@ export const clientMessages = {
       content: optional(string),
       /** Needed if the task has choices or a schema, or is for people. */
       answer: optional(answerProof),
+      /** Of the message to the agent that asked. */
+      signed: optional(messageProof),
     },
   },
   FAIL: {

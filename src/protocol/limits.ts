@@ -127,5 +127,11 @@ export const searchLength = 200
 /** Most rotations that a client shows a relay: the latest ones. */
 export const maxRotations = 8
 
+/**
+ * Most milliseconds between the time of a signature and that of the relay which accepts the message. A relay leaves older
+ * signatures out; a recipient allows a minute more, because the clocks of two relays of one store may differ.
+ */
+export const signatureSkewMs = { relay: 240_000, recipient: 300_000 } as const
+
 /** WebSocket close codes beyond RFC 6455. */
 export const closeCodes = { displaced: 4001, slowReader: 4002, handshakeTimeout: 4003 } as const

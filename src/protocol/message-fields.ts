@@ -96,6 +96,18 @@ export const keyStatement = either(rotation, revocation, "must be a ROTATION or 
 export type KeyStatementClaim = OutputOf<{ readonly one: typeof keyStatement }>["one"]
 /** A ROTATION statement that was not verified yet. */
 export type RotationClaim = OutputOf<{ readonly all: typeof rotations }>["all"][number]
+/** Latest time that a Date can hold. */
+const latestTime = 8_640_000_000_000_000
+/** The signature of a message by its author, see `identity/message-signature.ts`. */
+export const messageProof = object({
+  /** The target that was signed: the channel, the role, or the agent by the id that its author knows, else by name. */
+  to: address,
+  /** When it was signed. */
+  ts: whole(0, latestTime),
+  sig: text(1024),
+})
+/** The signature of a message, not checked yet. */
+export type MessageProof = OutputOf<{ readonly one: typeof messageProof }>["one"]
 /** Most members of a list. */
 export const maxListed = 32
 

@@ -218,6 +218,9 @@ function relayedStatement(verb: Verb): Fields {
   }
 }
 
+/** The signature of the author; checked where its message is read. */
+const signed = optional(anyObject())
+
 const refusal = openObject({ ...guardFacts, reason: string, retry_after_ms: optional(waitMs) })
 
 /** The declaration of a server message; every list of server messages elsewhere derives from these rows. */
@@ -297,6 +300,7 @@ export const serverMessages = {
       kind: optional(string),
       wait_ms: optional(waitMs),
       mentions: optional(list(string)),
+      signed,
       sig: optional(string),
       /** The proof of an answer to a task that asks for one of several answers, or asks people. */
       answer: optional(answerProof),
@@ -363,6 +367,9 @@ export const serverMessages = {
       parts,
       lease_ms: waitMs,
       attempt: count,
+      in_reply_to: optional(string),
+      kind: optional(string),
+      signed,
       ts: time,
       ...question,
       /** True for a task that nobody has: answer it, or leave it to others with the role. */

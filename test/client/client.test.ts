@@ -33,7 +33,7 @@ describe("AgentChatClient", () => {
       if (message.content.includes("hello")) reply = client.send("#general", "Hello back!")
     })
     const session = await relay.session()
-    session.send(msg("1", { content: "hello there" }))
+    session.send(msg("bbbbbbbb.1", { content: "hello there" }))
     expect((await session.received("MSG"))[0]).toMatchObject({ to: "#general", content: "Hello back!" })
     expect(lines).toEqual(["@bbbbbbbb: hello there"])
     await reply
@@ -252,6 +252,8 @@ describe("calls of AgentChatClient", () => {
   })
 })
 
+const eve = "bbbbbbbb"
+
 describe("events of AgentChatClient", () => {
   it("carry the relay's messages", async () => {
     const { relay, client } = await connect()
@@ -273,7 +275,7 @@ describe("events of AgentChatClient", () => {
       { type: "DELIVERY", msg_id: "x.1", state: "mirrored", by: "@bbbbbbbb", ts: 1 },
       {
         type: "TASK",
-        task: "x.2",
+        task: "bbbbbbbb.2",
         role: "reviewer",
         from: "@bbbbbbbb",
         name: "eve",
@@ -300,26 +302,26 @@ describe("events of AgentChatClient", () => {
 
   it("keep messages until the first listener is added", async () => {
     const { relay, client } = await connect()
-    ;(await relay.session()).send(msg("1", { replay: true }), msg("2"))
+    ;(await relay.session()).send(msg(`${eve}.1`, { replay: true }), msg(`${eve}.2`))
     await client.ping()
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
     await until("both messages", () => ids.length === 2)
-    ;(await relay.session()).send(msg("3"))
+    ;(await relay.session()).send(msg(`${eve}.3`))
     await client.ping()
-    expect(ids).toEqual(["1", "2", "3"])
+    expect(ids).toEqual([`${eve}.1`, `${eve}.2`, `${eve}.3`])
   })
 
   it("keep the newest thousand messages while nobody listens", async () => {
     const { relay, client } = await connect()
-    ;(await relay.session()).send(...Array.from({ length: 1_500 }, (_, i) => msg(`m${i}`)))
+    ;(await relay.session()).send(...Array.from({ length: 1_500 }, (_, i) => msg(`${eve}.${i}`)))
     await client.ping()
     const [first] = (await once(client, "message")) as [ServerMessage<"MSG">]
-    expect(first.msg_id).toBe("m500")
+    expect(first.msg_id).toBe(`${eve}.500`)
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
     await until("the rest", () => ids.length === 999)
-    expect(ids.at(-1)).toBe("m1499")
+    expect(ids.at(-1)).toBe(`${eve}.1499`)
   })
 
   it("report errors that no call waits for, and do not throw without a listener", async () => {
@@ -334,20 +336,20 @@ describe("events of AgentChatClient", () => {
 })
 
 describe("direct messages to a persistent identity", () => {
-  const dm = (id: string) => msg(id, { to: "@bob" })
+  const dm = (id: string) => msg(`${eve}.${id}`, { to: "@bob" })
 
   it("are confirmed after the listeners ran, many in one frame", async () => {
     const { relay, client } = await connect({}, { identity: newIdentity() })
     const session = await relay.session()
-    session.send(dm("1"), msg("2"), dm("3"))
+    session.send(dm("1"), msg(`${eve}.2`), dm("3"))
     await client.ping()
     expect(session.frames.some(({ type }) => type === "RECEIVED")).toBe(false)
     const ids: string[] = []
     client.on("message", ({ msg_id: id }) => ids.push(id))
     expect(await session.received("RECEIVED")).toEqual([
-      { type: "RECEIVED", ids: ["1", "3"], retrieved: ["1", "3"] },
+      { type: "RECEIVED", ids: [`${eve}.1`, `${eve}.3`], retrieved: [`${eve}.1`, `${eve}.3`] },
     ])
-    expect(ids).toEqual(["1", "2", "3"])
+    expect(ids).toEqual([`${eve}.1`, `${eve}.2`, `${eve}.3`])
   })
 
   it("are emitted once and confirmed again when the relay repeats them", async () => {
@@ -359,7 +361,7 @@ describe("direct messages to a persistent identity", () => {
     await session.received("RECEIVED")
     session.send(dm("1"))
     await session.received("RECEIVED", 2)
-    expect(ids).toEqual(["1"])
+    expect(ids).toEqual([`${eve}.1`])
   })
 
   it("are not confirmed by a client without an identity", async () => {

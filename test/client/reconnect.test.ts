@@ -46,7 +46,7 @@ describe("a client that reconnects", () => {
     await client.join("#agents")
     client.on("message", () => {})
     const first = await relay.session()
-    first.send(msg("5", { seq: 5 }), msg("6", { seq: 6 }))
+    first.send(msg("bbbbbbbb.5", { seq: 5 }), msg("bbbbbbbb.6", { seq: 6 }))
     await client.ping()
     first.socket.terminate()
     await until("the loss", () => events.length === 1)

@@ -6,6 +6,7 @@ import type { Channel } from "../../src/protocol/names.js"
 import { until } from "../kit/condition.js"
 import { DaemonHarness } from "../kit/daemon-harness.js"
 import { FakeRelay, type FakeRelayOptions, joined, msg } from "../kit/fake-relay.js"
+import { startOlderRelay } from "../kit/older-relay.js"
 
 const eve = "@bbbbbbbb"
 const ts = 1_800_000_000_000
@@ -55,18 +56,22 @@ describe("a daemon", { timeout: 60_000 }, () => {
     )
     expect((await daemon.lines("MSG")).map(({ content }) => content)).toEqual(["eve"])
     expect(daemon.log.match(/sender-mismatch/g)).toHaveLength(2)
+    expect(await daemon.lines("NOTICE", 2)).toMatchObject([
+      { code: "VERIFICATION_FAILED", message: expect.stringContaining("sender-mismatch") },
+      { code: "VERIFICATION_FAILED" },
+    ])
     const confirmed = await session.received("RECEIVED").catch(() => [])
     expect(confirmed.flatMap(({ ids = [] }) => ids)).toEqual([])
   })
 
   it("accepts any message id from an older relay", async () => {
-    const relay = await FakeRelay.start()
+    const relay = await startOlderRelay()
     const daemon = new DaemonHarness()
     await daemon.start(relay, { compat: true })
-    const session = await relay.session()
-    await session.received("JOIN")
-    session.send(msg("older.1"))
-    await daemon.lines("MSG")
+    expect((await daemon.lines("MSG"))[0]).toMatchObject({
+      msg_id: expect.stringMatching(/^older\./),
+      verified: false,
+    })
   })
 
   it("records each delivery stage of its message, and drops what others claim", async () => {

@@ -143,16 +143,18 @@ describe("a rendered message", () => {
   })
 
   it.each([
-    [alice, {}, `${alice} verified`],
-    ["@abcd2345", {}, "@abcd2345 unverified"],
-    [alice, { isCompat: true }, `${alice} unverified`],
-    ["alice", {}, "unknown unverified"],
-    [`${alice} verified name "x"`, {}, "unknown unverified"],
-    [`${alice}\n`, {}, "unknown unverified"],
-    [[alice], {}, "unknown unverified"],
-    [null, {}, "unknown unverified"],
-  ])("calls a sender verified only for the id of a proven key: %j", (from, options, expected) => {
-    const [head] = renderMessage({ ...message, from }, options).split("\n")
+    [alice, true, `${alice} verified`],
+    [alice, false, `${alice} unverified`],
+    [alice, undefined, `${alice} unverified`],
+    [alice, "true", `${alice} unverified`],
+    ["@abcd2345", true, "@abcd2345 unverified"],
+    ["alice", true, "unknown unverified"],
+    [`${alice} verified name "x"`, true, "unknown unverified"],
+    [`${alice}\n`, true, "unknown unverified"],
+    [[alice], true, "unknown unverified"],
+    [null, true, "unknown unverified"],
+  ])("calls a sender verified only if its key signed the message: %j, %j", (from, verified, expected) => {
+    const [head] = renderMessage({ ...message, from, verified }).split("\n")
     expect(head).toContain(`from ${expected} name "alice"`)
   })
 

@@ -69,7 +69,6 @@ class Watch {
   readonly #options: WatchOptions
   readonly #pace: Pace
   readonly #self: string | null | undefined
-  readonly #isCompat: boolean
 
   constructor(context: Context, options: WatchOptions) {
     this.#context = context
@@ -77,7 +76,6 @@ class Watch {
     this.#pace = new Pace(context.clock)
     const status = readStatus(options.paths.status)
     this.#self = status?.agent_id
-    this.#isCompat = status?.compat === true
   }
 
   /** Runs until the signal is aborted. */
@@ -123,16 +121,15 @@ class Watch {
   #printEvent({ fields }: InboxEntry): void {
     const { io, config } = this.#context
     const { to, mentions } = fields
-    const look = { isCompat: this.#isCompat }
     const isMention = Array.isArray(mentions) && mentions.includes(this.#self)
     const isToYou = typeof to === "string" && to.startsWith("@")
     const channel = typeof to === "string" && channelPattern.test(to) ? to : undefined
     if (config.json) {
-      io.json({ ...factsOf(fields, look), to: isToYou ? "you" : channel, mention: isMention })
+      io.json({ ...factsOf(fields), to: isToYou ? "you" : channel, mention: isMention })
       return
     }
     const where = isToYou ? " to you" : channel === undefined ? "" : ` in ${channel}`
-    io.out(`agentchat: ${describe(fields, look)}${where}${isMention ? ", mentions you" : ""}`)
+    io.out(`agentchat: ${describe(fields)}${where}${isMention ? ", mentions you" : ""}`)
   }
 
   /** Finds the lines after a number that count; remembers only as many as it may print. */

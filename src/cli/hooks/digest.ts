@@ -55,14 +55,14 @@ export function readUnread(paths: DaemonPaths, options: DigestOptions): Unread |
   }
   const newest = entries.at(-1)?.seq
   if (newest === undefined || (isAfterWait && !hasTaken(paths, entries))) return undefined
-  const { agent_id: self, compat } = readStatus(paths.status) ?? {}
+  const { agent_id: self } = readStatus(paths.status) ?? {}
   const own = entries.filter(({ fields }) => isAddressed(fields, self))
   const others = entries.filter((entry) => !own.includes(entry))
   return {
     isAddressed: own.length > 0,
     newest,
     // If there are too many, those for the agent itself come first.
-    render: () => render([...own.reverse(), ...others.reverse()], compat === true, options),
+    render: () => render([...own.reverse(), ...others.reverse()], options),
     confirm: (shown) => takeAsHook(paths, shown),
   }
 }
@@ -94,7 +94,6 @@ function isWanted(fields: InboxEntry["fields"]): boolean {
 /** @param entries - the most important first */
 async function render(
   entries: readonly InboxEntry[],
-  isCompat: boolean,
   { nowMs, hintOptions }: DigestOptions,
 ): Promise<{ text: string; shown: number[] }> {
   const { preface, renderMessage } = await import("../output/render.js")
@@ -102,7 +101,7 @@ async function render(
   const shown = new Map<number, string>()
   let room = maxBytes - Buffer.byteLength(preface)
   for (const { seq, fields } of entries.slice(0, maxMessages)) {
-    const block = renderMessage(fields, { isCompat })
+    const block = renderMessage(fields)
     const bytes = Buffer.byteLength(block)
     if (bytes > room) continue
     room -= bytes

@@ -3,7 +3,6 @@ import { completeHint } from "../../base/command-hint.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import type { InboxEntry } from "../../daemon/inbox/reader.js"
-import { readStatus } from "../../daemon/status.js"
 import { channelPattern } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { readPrintedAnswers } from "../daemon/printed-answers.js"
@@ -161,13 +160,11 @@ type Renderer = typeof import("./render.js")
 /** Prints lines for the context of a model. Joins and leaves are left out; the replay of a channel is counted. */
 class RenderedLines extends View implements InboxView {
   readonly #format: Renderer
-  readonly #isCompat: boolean
   #hasPreface = false
 
   constructor(context: Context, options: ViewOptions, format: Renderer) {
     super(context, options)
     this.#format = format
-    this.#isCompat = readStatus(options.paths.status)?.compat === true
   }
 
   print(entries: Iterable<InboxEntry>): number[] {
@@ -197,7 +194,7 @@ class RenderedLines extends View implements InboxView {
   }
 
   #render(fields: InboxEntry["fields"]): string {
-    return this.#format.renderMessage(fields, { isCompat: this.#isCompat })
+    return this.#format.renderMessage(fields)
   }
 
   #printBlock(text: string): void {

@@ -1,8 +1,10 @@
 /** Sends a message and waits until it reaches a delivery stage, or is answered. */
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
+import type { Connection } from "../../client/connection.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
+import type { Identity } from "../../identity/identity-file.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
@@ -42,6 +44,8 @@ export interface Reply {
   readonly name?: string
   readonly content: string
   readonly parts?: unknown
+  /** True if the key of `from` signed it. */
+  readonly verified: boolean
   readonly ts: number
 }
 
@@ -140,6 +144,7 @@ export class Delivery {
       msg_id: String(msg_id),
       from,
       content,
+      verified: message["verified"] === true,
       ts,
       ...(typeof name === "string" ? { name } : {}),
       ...(parts === undefined ? {} : { parts }),
@@ -293,7 +298,7 @@ async function sendOnSession(
   return withSession(
     context,
     choice,
-    async (connection) => {
+    async (connection, identity) => {
       if (wanted === "answered" && frame.to.startsWith("#")) {
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
@@ -306,9 +311,10 @@ async function sendOnSession(
       }
       const timer = clock.setTimer(() => queue.end(), timeLeft())
       try {
+        const check = delivery.isOver ? undefined : await openCheck(context, connection, identity)
         await queue.drain((message) => {
           if (message.type === "DELIVERY") delivery.takeStage({ ...message })
-          else delivery.takeMessage({ ...message })
+          else if (message.type === "MSG") delivery.takeMessage(check?.(message) ?? {})
           return delivery.isOver
         }, delivery.isOver)
       } finally {
@@ -324,6 +330,21 @@ async function sendOnSession(
     },
     queue,
   )
+}
+
+/** @returns a function that checks a message; it returns undefined for one that is dropped, after a note */
+async function openCheck({ io }: Context, { welcome }: Connection, identity: Identity | undefined) {
+  const { checkMessage, readerOf } = await import("../../client/message-check.js")
+  const reader = readerOf(welcome, identity)
+  return (message: ServerMessage<"MSG">): Members | undefined => {
+    try {
+      return { ...checkMessage(message, reader) }
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      io.note(error.message)
+      return undefined
+    }
+  }
 }
 
 /** The DELIVERY and MSG messages of a session, queued until they are drained. */

@@ -185,7 +185,7 @@ export class DealJournal {
     const { type, ...fields } = dealEventOf(statement, { name, state: deal.state })
     const isOwn = statement.from === this.#self
     return {
-      line: { type, ...(isOwn ? { self: true } : {}), ...fields },
+      line: { type, ...(isOwn ? { self: true } : {}), ...fields, verified: true },
       msgId: stepLineId(type, deal.id, fields.from),
     }
   }

@@ -5,20 +5,26 @@ import { type IdentifiedLine, type InboxLine, taskLineId } from "./line.js"
 
 const maxReason = 500
 
+/** A message of the relay; one that another agent wrote says whether its signature was checked. */
+export type ReceivedMessage = ServerMessage & { readonly verified?: boolean }
+
 /**
  * Converts a message of the relay to an inbox line. Lines are short, because every field costs a reader's context.
  * @param self - the daemon's own agent id; its own replayed channel messages are left out
  * @returns undefined for a message that does not belong in the inbox
  */
-export function messageToLine(message: ServerMessage, self: string): IdentifiedLine | undefined {
+export function messageToLine(message: ReceivedMessage, self: string): IdentifiedLine | undefined {
   switch (message.type) {
     case "MSG":
       // A message to yourself is delivered like any other; one you posted to a channel comes back only as history.
       if (message.from === self && message.to !== self) return undefined
-      return { line: messageLine(message), msgId: message.msg_id }
+      return { line: messageLine(message, message.verified === true), msgId: message.msg_id }
     case "TASK":
       if (isForCommand(message)) return undefined
-      return { line: taskLine(message), msgId: taskLineId(message.task, message.attempt) }
+      return {
+        line: taskLine(message, message.verified === true),
+        msgId: taskLineId(message.task, message.attempt),
+      }
     case "TASK_EXPIRED":
     case "INVITE":
       return { line: message, ...(message.msg_id !== undefined && { msgId: message.msg_id }) }
@@ -84,7 +90,7 @@ export function noticeLine(code: string, message: string, ts: number, channel?: 
 }
 
 /** Absent fields stay undefined: JSON leaves them out. */
-function messageLine(message: ServerMessage<"MSG">): InboxLine {
+function messageLine(message: ServerMessage<"MSG">, verified: boolean): InboxLine {
   // The parts come after msg_id: readLineId takes the first `msg_id` of a line, and parts may contain one.
   return {
     type: message.type,
@@ -94,6 +100,7 @@ function messageLine(message: ServerMessage<"MSG">): InboxLine {
     content: message.content,
     ts: message.ts,
     msg_id: message.msg_id,
+    verified,
     in_reply_to: message.in_reply_to,
     hops: message.hops > 0 ? message.hops : undefined,
     kind: message.kind,
@@ -105,11 +112,11 @@ function messageLine(message: ServerMessage<"MSG">): InboxLine {
   }
 }
 
-function taskLine(message: ServerMessage<"TASK">): InboxLine {
+function taskLine(message: ServerMessage<"TASK">, verified: boolean): InboxLine {
   const { type, task, role, from, name, content, parts, lease_ms, attempt, ts } = message
   const { choices, schema, default: fallback, expires_ts, offered } = message
   const question = { choices, schema, default: fallback, expires_ts, offered }
-  return { type, task, role, from, name, content, parts, lease_ms, attempt, ts, ...question }
+  return { type, task, role, from, name, verified, content, parts, lease_ms, attempt, ts, ...question }
 }
 
 /** Reports whether a message answers a CLI command, which prints it itself. */

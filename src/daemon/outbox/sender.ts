@@ -52,12 +52,14 @@ const temporary: ReadonlySet<ErrorCode> = new Set([
 
 type Session = Pick<Connection, "welcome" | "bufferedBytes" | "send">
 
-/** Signs the statements of deals, claims, and answers. */
+/** Signs messages, the statements of deals, claims, and answers. */
 interface StatementSigner {
   /** Signs a claim for the relay of this session, as of now. */
   signClaim(frame: ClientMessage<"CLAIM_PATHS">): ClientMessage<"CLAIM_PATHS">
   /** Signs the answer to a task for the relay of this session, if it needs that. */
   signAnswer(frame: ClientMessage<"DONE">): ClientMessage<"DONE">
+  /** Signs a message, or the one that an answer becomes, for the relay of this session, as of now. */
+  signMessage<F extends ClientMessage<"MSG"> | ClientMessage<"DONE">>(frame: F): F
   /** Signs a draft. @throws {ChatError} the relay's refusal, or why it cannot be signed now */
   sign(draft: Draft, key: string): Promise<SignedDraft>
   /** Records that the relay has an unknown statement of the other party, from which the next draft must follow. */
@@ -230,11 +232,11 @@ export class OutboxSender {
   /** Returns a line's frame with its id, and for a message to a name the agent that the name has meant so far. */
   #frameOf({ frame, id }: OutboxLine): OutboxFrame {
     if (frame.type === "CLAIM_PATHS") return { ...this.#options.signer.signClaim(frame), id }
-    if (frame.type === "DONE") return { ...this.#options.signer.signAnswer(frame), id }
-    const { names } = this.#options
-    const meant = frame.type === "MSG" && agentIdIn(frame.to) === undefined ? names.idOf(frame.to) : undefined
-    if (meant !== undefined) return { to_id: meant, ...frame, id } as OutboxFrame
-    return frame.id === id ? frame : { ...frame, id }
+    const { names, signer } = this.#options
+    if (frame.type === "DONE") return signer.signMessage({ ...signer.signAnswer(frame), id })
+    if (frame.type !== "MSG") return frame.id === id ? frame : { ...frame, id }
+    const meant = agentIdIn(frame.to) === undefined ? names.idOf(frame.to) : undefined
+    return signer.signMessage({ ...(meant !== undefined && { to_id: meant }), ...frame, id })
   }
 
   /** Addresses a proposal to the agent that the name in it has meant so far. */

@@ -36,6 +36,8 @@ interface State {
   readonly stops: unknown
   /** The agents that names meant first, see `delivery/name-pins.ts`. */
   readonly names: unknown
+  /** Own names, and the agents that speak under other names, see `delivery/senders.ts`. */
+  readonly senders: unknown
   /** Saved state of the bell, see `wake/bell.ts`. */
   readonly wake: unknown
 }
@@ -87,6 +89,7 @@ function parseState({
   breaker,
   stops,
   names,
+  senders,
   wake,
 }: Readonly<Record<string, unknown>>): State {
   return {
@@ -98,6 +101,7 @@ function parseState({
     breaker,
     stops,
     names,
+    senders,
     wake,
   }
 }

@@ -1,18 +1,20 @@
 import { omitUndefined } from "../../base/plain.js"
 import { questionDigest } from "../../identity/answer-signature.js"
+import { ChatError } from "../../protocol/errors.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
 import type { RoleRef } from "../../protocol/names.js"
 import { isQuestion } from "../../protocol/questions.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { DeliveryStatus } from "../delivery/delivery-status.js"
+import type { Senders } from "../delivery/senders.js"
 import type { ActiveStops } from "../guards/active-stops.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
 import type { Inbox } from "../inbox/inbox.js"
-import { messageToLine } from "../inbox/message-to-line.js"
+import { messageToLine, type ReceivedMessage } from "../inbox/message-to-line.js"
 import type { OutboxSender } from "../outbox/sender.js"
 import type { Channels } from "./channels.js"
 import type { LeasedTasks } from "./leased-tasks.js"
-import { markOf } from "./read-receipts.js"
+import { type Mark, markOf } from "./read-receipts.js"
 
 /** The services that handle messages of the relay. */
 export interface RelayServices {
@@ -23,8 +25,7 @@ export interface RelayServices {
   readonly breaker: CircuitBreaker
   readonly sender: OutboxSender
   readonly inbox: Inbox
-  /** Older relays make message ids that do not contain the sender's id. */
-  readonly isCompat: boolean
+  readonly senders: Senders
   readonly log: (line: string) => void
 }
 
@@ -37,35 +38,45 @@ export class RelayMessages {
   }
 
   /** @param welcome - of the session the message came on */
-  receive(message: ServerMessage, { agent_id: self, server_id, limits }: ServerMessage<"WELCOME">): void {
-    if (this.#isForged(message, self)) return
+  receive(message: ServerMessage, welcome: ServerMessage<"WELCOME">): void {
+    if (message.type === "TASK_EXPIRED" && this.#isOfOther(message, welcome.agent_id)) return
+    const { senders } = this.#services
+    const isChecked = message.type === "TASK" || (message.type === "MSG" && !isOwnPost(message, welcome))
+    const checked = isChecked ? senders.check(message) : message
+    if (checked instanceof ChatError) this.#drop(message, checked, welcome)
+    else this.#take(checked, welcome)
+  }
+
+  #take(message: ReceivedMessage, { agent_id: self, server_id, limits }: ServerMessage<"WELCOME">): void {
     const { sender, inbox, log } = this.#services
     const isExpected = this.#isExpected(message)
     if (isExpected) this.#apply(message, self, limits.buffer)
     else log(`unexpected: dropped ${message.type}, which nothing asked for`)
     const isAnswer = sender.answer(message)
     if (!isExpected) return
-    const isPosition =
-      message.type !== "MSG" || !message.to.startsWith("#") || this.#services.channels.follow(message)
+    const mark = this.#markOf(message, server_id)
     const entry = messageToLine(message, self)
-    if (entry !== undefined) {
-      inbox.append(entry.line, {
-        msgId: entry.msgId,
-        mark: isPosition ? markOf(message, server_id) : undefined,
-      })
-    } else if (!isAnswer && message.type === "ERROR") {
-      log(`relay: ${message.code} ${message.message}`)
+    if (entry !== undefined) inbox.append(entry.line, { msgId: entry.msgId, mark })
+    else if (!isAnswer && message.type === "ERROR") log(`relay: ${message.code} ${message.message}`)
+  }
+
+  /** Drops a message that its author did not write, or not for this agent. Its author does not learn that it was received. */
+  #drop(message: ServerMessage, error: ChatError, { server_id }: ServerMessage<"WELCOME">): void {
+    const { sender, senders } = this.#services
+    if (message.type === "TASK") {
+      const { re, task } = message
+      if (re !== undefined) sender.answer({ type: "ERROR", re, code: error.code, message: error.message })
+      senders.reportDropped(error, task, undefined)
+    } else if (message.type === "MSG") {
+      const isChannel = message.to.startsWith("#")
+      senders.reportDropped(error, message.msg_id, isChannel ? this.#markOf(message, server_id) : undefined)
     }
   }
 
-  /** Reports whether a message claims a sender that its id does not belong to, or is about a task of another agent. */
-  #isForged(message: ServerMessage, self: string): boolean {
-    const { isCompat, log } = this.#services
-    if (message.type === "TASK_EXPIRED") return this.#isOfOther(message, self)
-    if (message.type !== "MSG" || isCompat || isWrittenBy(message.from, message.msg_id)) return false
-    const { from, msg_id } = message
-    log(`sender-mismatch: dropped message ${msg_id.slice(0, 130)}, which claims to be from ${from}`)
-    return true
+  /** Returns what to confirm once the line is on disk; nothing for a number that the channel cannot have. */
+  #markOf(message: ServerMessage, serverId: string): Mark | undefined {
+    const isChannel = message.type === "MSG" && message.to.startsWith("#")
+    return isChannel && !this.#services.channels.follow(message) ? undefined : markOf(message, serverId)
   }
 
   /** Reports whether a JOINED or TASK was asked for, or is one of those that a relay sends by itself. */
@@ -126,4 +137,12 @@ export class RelayMessages {
 /** Returns the news of an expiry as a delivery stage of its task. */
 function expiryReport({ task, role, ts }: ServerMessage<"TASK_EXPIRED">): ServerMessage<"DELIVERY"> {
   return { type: "DELIVERY", msg_id: task, state: "expired", by: `+${role}` as RoleRef, ts }
+}
+
+/** Reports whether a message is one that the agent itself posted to a channel, which comes back only as history. */
+function isOwnPost(
+  { from, to }: ServerMessage<"MSG">,
+  { agent_id: self }: ServerMessage<"WELCOME">,
+): boolean {
+  return from === self && to !== self
 }

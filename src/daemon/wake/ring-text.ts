@@ -1,9 +1,11 @@
-import { nickPattern, persistentIdPattern } from "../../protocol/names.js"
+import { nickPattern } from "../../protocol/names.js"
 
 /** An unread line that a ring is about. */
 export interface RingLine {
   readonly from: string
   readonly name: string | undefined
+  /** True if the key of `from` signed it. */
+  readonly verified: boolean
   /** When it came, milliseconds since the Unix epoch. */
   readonly ts: number
 }
@@ -38,7 +40,7 @@ function describeSender(from: string, lines: readonly RingLine[], now: number): 
   const name = newest?.name
   const label = name !== undefined && nickPattern.test(name) ? ` "${name}"` : ""
   const id = idPattern.test(from) ? from : "unknown"
-  const proof = persistentIdPattern.test(id) ? "verified" : "unverified"
+  const proof = id !== "unknown" && lines.every(({ verified }) => verified) ? "verified" : "unverified"
   return `${lines.length} from ${id}${label} ${proof} (${ageOf(now - (newest?.ts ?? now))} ago)`
 }
 

@@ -86,11 +86,12 @@ export class WaitingLines {
 function toLine({ seq, text, fields }: InboxEntry, self: string, foundMs: number): WaitingLine | undefined {
   const concern = concernOf(fields, self)
   if (concern === undefined) return undefined
-  const { from, name, ts, to } = fields
+  const { from, name, verified, ts, to } = fields
   return {
     ...{ seq, concern, to, foundMs },
     from: typeof from === "string" ? from : "",
     name: typeof name === "string" ? name : undefined,
+    verified: verified === true,
     ts: typeof ts === "number" ? ts : 0,
     id: concern === "direct" ? readDirectId(Buffer.from(text)) : undefined,
   }

@@ -1,6 +1,7 @@
 import type { LogEntry } from "../../backbone/backbone.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
-import type { RotationClaim } from "../../protocol/message-fields.js"
+import { signatureSkewMs } from "../../protocol/limits.js"
+import type { MessageProof, RotationClaim } from "../../protocol/message-fields.js"
 import type { AgentId, Nick } from "../../protocol/names.js"
 import { validateServerMessage } from "../../protocol/parse-message.js"
 import { anyObject, parseAs } from "../../protocol/schema.js"
@@ -36,15 +37,26 @@ export function formatMessage(
 }
 
 function formatExtras(message: ClientMessage<"MSG">): string {
-  const { parts, in_reply_to, kind, wait_ms, mentions, sig } = message
+  const { parts, in_reply_to, kind, wait_ms, mentions, signed, sig } = message
   let text = ""
   if (parts !== undefined && parts.length > 0) text += `,"parts":${JSON.stringify(parts)}`
   if (in_reply_to !== undefined) text += `,"in_reply_to":${JSON.stringify(in_reply_to)}`
   if (kind !== undefined) text += `,"kind":"${kind}"`
   if (wait_ms !== undefined) text += `,"wait_ms":${wait_ms}`
   if (mentions !== undefined && mentions.length > 0) text += `,"mentions":${JSON.stringify(mentions)}`
+  if (signed !== undefined)
+    text += `,"signed":{"to":"${signed.to}","ts":${signed.ts},"sig":${JSON.stringify(signed.sig)}}`
   if (sig !== undefined) text += `,"sig":${JSON.stringify(sig)}`
   return `${text}}`
+}
+
+/**
+ * Returns a signature to pass on; undefined for one of another time than the relay's, which recipients would take for that of
+ * an earlier message.
+ */
+export function timelySignature(signed: MessageProof | undefined, nowMs: number): MessageProof | undefined {
+  const isTimely = signed !== undefined && Math.abs(nowMs - signed.ts) <= signatureSkewMs.relay
+  return isTimely ? signed : undefined
 }
 
 /** Formats a message from a log, adding its sequence number. */

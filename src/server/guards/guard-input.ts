@@ -1,10 +1,10 @@
 import type { GuardMessage } from "../../guards/guard-message.js"
 import { pairOf } from "../../guards/scopes.js"
+import { answerIdOf } from "../../identity/message-signature.js"
 import type { Kind } from "../../protocol/message-kinds.js"
 import { type AgentId, persistentIdPattern } from "../../protocol/names.js"
 import type { Stored } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
-import { answerIdOf } from "../tasks/task-messages.js"
 
 /** A message as the guards see it; they add the time. */
 export type GuardInput = Omit<GuardMessage, "ts">

@@ -10,7 +10,7 @@ import { requireTask } from "../../protocol/questions.js"
 import type { TargetFacts } from "../../protocol/server-messages.js"
 import type { Channel } from "../channels/channel.js"
 import { successionTo } from "../delivery/agent-lookup.js"
-import { formatAck, formatMessage } from "../delivery/message-json.js"
+import { formatAck, formatMessage, timelySignature } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
 import { wakeFactsOf } from "../roster/roster-record.js"
@@ -77,9 +77,12 @@ export function messageHandlers(
   }
 
   return {
-    MSG(session, message) {
+    MSG(session, frame) {
       const { agent } = session
-      requireTask(message, checkAnswer)
+      requireTask(frame, checkAnswer)
+      const { signed, ...unsigned } = frame
+      const timely = timelySignature(signed, clock.now())
+      const message = timely === signed ? frame : unsigned
       const { sentIds } = agent.memory
       const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
       const digest = digestOf(message)

@@ -27,8 +27,8 @@ export function taskHandlers(
       acknowledge(session, id)
     },
 
-    async DONE(session, { id, task, content = "", answer: proof }) {
-      await tasks.done(session.agent, task, content, proof)
+    async DONE(session, { id, task, content = "", answer: proof, signed }) {
+      await tasks.done(session.agent, task, content, { proof, signed })
       acknowledge(session, id)
     },
 

@@ -1,11 +1,12 @@
-import { createHash } from "node:crypto"
 import type { QueuedTask } from "../../backbone/queue/queue.js"
 import type { Clock } from "../../base/clock.js"
 import { omitUndefined } from "../../base/plain.js"
 import { type AnswerProof, isAnswerOf, questionDigest } from "../../identity/answer-signature.js"
+import { answerIdOf } from "../../identity/message-signature.js"
 import { checkAnswer } from "../../protocol/answer-check.js"
 import { ChatError } from "../../protocol/errors.js"
-import { authorOf, mailEntryId, taskAnswerId } from "../../protocol/message-id.js"
+import type { MessageProof } from "../../protocol/message-fields.js"
+import { authorOf, mailEntryId } from "../../protocol/message-id.js"
 import {
   type AgentId,
   type AgentRef,
@@ -18,7 +19,7 @@ import { isQuestion, type Question } from "../../protocol/questions.js"
 import { anyObject, list, matching, object, optional, parseAs, string } from "../../protocol/schema.js"
 import type { ServerMessage, TaskEntry } from "../../protocol/server-messages.js"
 import type { DirectDelivery } from "../delivery/direct-delivery.js"
-import { formatMessage } from "../delivery/message-json.js"
+import { formatMessage, timelySignature } from "../delivery/message-json.js"
 import type { Agent } from "../sessions/agent.js"
 
 /** The part of a message to a role that the queue keeps. */
@@ -28,6 +29,9 @@ interface Request extends Question {
   readonly parts?: readonly unknown[] | undefined
   /** The answer that is given at the expiry. */
   readonly default?: string | undefined
+  readonly in_reply_to?: string | undefined
+  readonly kind?: string | undefined
+  readonly signed?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** Has a task that expired, until its asker knows. */
@@ -40,6 +44,9 @@ const requestSchema = object({
   choices: optional(list(string)),
   schema: optional(anyObject()),
   default: optional(string),
+  in_reply_to: optional(string),
+  kind: optional(string),
+  signed: optional(anyObject()),
 })
 
 /** Reports whether a row of the queue is a task as {@link formatRequest} writes it. */
@@ -58,14 +65,15 @@ export interface LastHolder {
   readonly reason: string | undefined
 }
 
-const digestCharacters = 22
 /** Characters of a task's text that TASKS has. */
 const shownCharacters = 4_000
 
 /** Formats a request for the queue. */
-export function formatRequest({ name, content, parts, choices, schema, default: fallback }: Request): string {
+export function formatRequest(request: Request): string {
+  const { name, content, parts, choices, schema, default: fallback, in_reply_to, kind, signed } = request
   const given = parts !== undefined && parts.length > 0 ? parts : undefined
-  return JSON.stringify({ name, content, parts: given, choices, schema, default: fallback })
+  const question = { choices, schema, default: fallback }
+  return JSON.stringify({ name, content, parts: given, ...question, in_reply_to, kind, signed })
 }
 
 /** Returns the request of a task; the queue has only tasks that passed {@link isTask}. */
@@ -94,7 +102,12 @@ export function formatEntry(task: QueuedTask, now: number): TaskEntry {
 }
 
 /** Formats the answer of a worker as the MSG its asker receives. */
-export function formatAnswer(worker: Agent, taskId: string, { content, proof }: Answer, ts: number): string {
+export function formatAnswer(
+  worker: Agent,
+  taskId: string,
+  { content, proof, signed }: Answer & AnswerProofs,
+  ts: number,
+): string {
   const to = authorOf(taskId)
   const message = {
     type: "MSG",
@@ -102,6 +115,7 @@ export function formatAnswer(worker: Agent, taskId: string, { content, proof }: 
     content,
     in_reply_to: taskId,
     kind: "inform",
+    ...omitUndefined({ signed: timelySignature(signed, ts) }),
   } as const
   const ack = { ts, seq: undefined, recipients: 0, isMember: true, hops: 1 }
   const text = formatMessage(worker.messagePrefix, to, message, answerIdOf(worker.id, taskId), ack)
@@ -153,10 +167,9 @@ export interface Answer {
   readonly proof?: AnswerProof | undefined
 }
 
-/** Returns the message id of an answer: always the same, however often the worker sends DONE. */
-export function answerIdOf(worker: AgentId, taskId: string): string {
-  const digest = createHash("sha256").update(taskId).digest("base64url").slice(0, digestCharacters)
-  return taskAnswerId(worker, digest)
+/** The signatures of an answer: of what it answers, and of the message to the agent that asked. */
+export interface AnswerProofs extends Pick<Answer, "proof"> {
+  readonly signed?: MessageProof | undefined
 }
 
 /** Sends workers their tasks, and reports the state of a task to its asker. */
@@ -179,7 +192,7 @@ export class TaskNotices {
 
   #format(task: QueuedTask): ServerMessage<"TASK"> {
     const { id, topic, attempt, leaseUntil } = task
-    const { name, content, parts } = requestOf(task)
+    const { name, content, parts, in_reply_to, kind, signed } = requestOf(task)
     const ts = this.#clock.now()
     const leftMs = (leaseUntil ?? ts) - ts
     return {
@@ -189,7 +202,7 @@ export class TaskNotices {
       from: authorOf(id),
       name,
       content,
-      ...(parts !== undefined && { parts }),
+      ...omitUndefined({ parts, in_reply_to, kind, signed }),
       lease_ms: Math.min(this.#leaseMs, Math.max(0, leftMs)),
       attempt,
       ts,

@@ -17,7 +17,7 @@ import { digestOf, repetition } from "../sessions/sent-ids.js"
 import { PendingRequests, TaskAnswers } from "./task-answers.js"
 import { TaskAssigner } from "./task-assigner.js"
 import {
-  type Answer,
+  type AnswerProofs,
   expiryWorker,
   formatAnswer,
   formatEntry,
@@ -314,7 +314,7 @@ export class TaskService {
    * taken first.
    * @throws {ChatError} INVALID_MSG, VERIFICATION_FAILED, TASK_NOT_FOUND, LEASE_LOST; MAILBOX_FULL and UNAVAILABLE leave the task with the worker
    */
-  async done(agent: Agent, id: string, content: string, proof?: Answer["proof"]): Promise<void> {
+  async done(agent: Agent, id: string, content: string, { proof, signed }: AnswerProofs = {}): Promise<void> {
     await this.#takeOver(agent, id)
     const task = await this.#queue.fetch(id)
     const isOpen = task !== undefined && isForPeople(task.topic) && task.worker === undefined
@@ -324,7 +324,7 @@ export class TaskService {
     const given = { content, proof }
     const answer = task !== undefined && isOwn ? requireAnswer(task, given, options) : { content }
     if (isOpen) await this.claim(agent, id)
-    const text = formatAnswer(agent, id, answer, this.#clock.now())
+    const text = formatAnswer(agent, id, { ...answer, signed }, this.#clock.now())
     await this.#answers.answer(id, agent.id, text, () => this.#refusal(id))
   }
 

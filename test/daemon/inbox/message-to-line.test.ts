@@ -45,7 +45,7 @@ describe("messageToLine", () => {
 
   it("gives a task its worker's fields and an id per attempt", () => {
     const first = messageToLine(task, self)
-    expect(first).toEqual({ line: task, msgId: "task bbbbbbbbbbbbbbbb.2 1" })
+    expect(first).toEqual({ line: { ...task, verified: false }, msgId: "task bbbbbbbbbbbbbbbb.2 1" })
     expect(messageToLine({ ...task, attempt: 2 }, self)?.msgId).not.toBe(first?.msgId)
     expect(messageToLine({ ...task, re: "cli-1" }, self)).toBeUndefined()
     expect(messageToLine({ ...task, re: "mine" }, self)?.line).not.toHaveProperty("re")

@@ -60,7 +60,10 @@ function senderOf(
     effects: { accepted: () => {}, rejected: () => {} },
     breaker: { verdict: guard },
     names: { attach: () => {}, idOf: () => undefined, accepted: () => {}, refused: () => {} },
-    signer: { sign, signClaim: (claim) => claim, signAnswer: (done) => done, markStale: () => {} },
+    signer: {
+      ...{ sign, signClaim: (claim) => claim, signAnswer: (done) => done, markStale: () => {} },
+      signMessage: (frame) => frame,
+    },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (

@@ -54,7 +54,7 @@ describe("an idle session", () => {
     await send("secret words")
     const ring = await session.ring()
     expect(ring).toMatch(
-      /^agentchat-ring [0-9a-f]{32}: 1 unread message .*1 from @[0-9a-f]{16} "ann" verified/,
+      /^agentchat-ring [0-9a-f]{32}: 1 unread message .*1 from @[0-9a-f]{16} "ann" unverified/,
     )
     expect(ring).not.toContain("secret words")
     expect(daemon.status.wake.proven).toBeNull()
