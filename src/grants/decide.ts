@@ -10,8 +10,10 @@ export type Act =
   | { readonly kind: "direct" }
   /** Taking tasks of a role, or only seeing them. */
   | { readonly kind: "serve" | "see"; readonly role: string }
-  /** Seeing the deals of other agents. */
-  | { readonly kind: "see-deals" }
+  /** Claiming files. */
+  | { readonly kind: "claim-files" }
+  /** Seeing the deals of other agents, and the audit log. */
+  | { readonly kind: "audit" }
 
 /** The answer to an act: allowed, or the rule that refuses it. */
 export type Verdict = { readonly isAllowed: true } | { readonly isAllowed: false; readonly rule: string }
@@ -44,8 +46,10 @@ export function decide(grants: readonly Grant[], act: Act, scope: GrantScope): V
     case "serve":
     case "see":
       return refused(`the grant (${names}) does not let you ${act.kind} the role ${act.role}`)
-    case "see-deals":
-      return refused(`the grant (${names}) does not let you see the deals of others`)
+    case "claim-files":
+      return refused(`the grant (${names}) does not let you claim files`)
+    case "audit":
+      return refused(`the grant (${names}) does not let you see what others do`)
     case "enter":
       return refused("no valid grant")
   }
@@ -76,20 +80,16 @@ export function rightsOf(grants: readonly Grant[], scope: GrantScope): Rights | 
 function allows({ profile, read, write, roles }: Grant, act: Act): boolean {
   const may = profiles[profile]
   switch (act.kind) {
-    case "enter":
-      return true
     case "read":
       return may.readsAll || matchesAny(read, act.channel)
     case "write":
       return may.writes && matchesAny(write, act.channel)
-    case "direct":
-      return may.direct
     case "serve":
       return may.works && hasRole(roles, act.role)
     case "see":
       return may.readsAll || hasRole(roles, act.role)
-    case "see-deals":
-      return may.readsAll
+    default:
+      return { enter: true, direct: may.direct, "claim-files": may.works, audit: may.readsAll }[act.kind]
   }
 }
 

@@ -23,8 +23,8 @@ export interface ChannelOptions {
   readonly budget: ByteBudget
   readonly clock: Clock
   readonly writes: WriteScheduler
-  /** Reports whether the relay lets an agent read the channel. */
-  readonly mayRead: (id: AgentId) => boolean
+  /** Reports whether the relay lets an agent read the channel, to which it is invited or not. */
+  readonly mayRead: (id: AgentId, isInvited: boolean) => boolean
 }
 
 /** A channel: its members, who may join, and the latest messages. */
@@ -36,7 +36,7 @@ export class Channel {
   readonly #replayBuffer: ReplayBuffer
   readonly #notices: MembershipNotices
   readonly #writes: WriteScheduler
-  readonly #mayRead: (id: AgentId) => boolean
+  readonly #mayRead: (id: AgentId, isInvited: boolean) => boolean
   readonly #clock: Clock
   /** In the order they joined. */
   readonly #members = new Set<Agent>()
@@ -116,7 +116,7 @@ export class Channel {
 
   /** Returns whether `id` may see and join the channel. One that is invite-only exists only for those invited. */
   isVisibleTo(id: AgentId): boolean {
-    return (!this.isInviteOnly || this.#invited.has(id)) && this.#mayRead(id)
+    return this.#mayRead(id, !this.isInviteOnly || this.#invited.has(id))
   }
 
   get invitedCount(): number {

@@ -53,8 +53,8 @@ interface DirectoryOptions {
   readonly limits: Limits
   readonly clock: Clock
   readonly log: (line: string) => void
-  /** Reports whether the relay lets an agent read a channel. */
-  readonly mayRead: (id: AgentId, name: ChannelName) => boolean
+  /** Reports whether the relay lets an agent read a channel, to which it is invited or not. */
+  readonly mayRead: (id: AgentId, name: ChannelName, isInvited: boolean) => boolean
 }
 
 const emptyRecord: ChannelRecord = { isInviteOnly: false, isDurable: false, settings: {}, invited: [] }
@@ -279,7 +279,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       budget: this.#budget,
       clock,
       writes,
-      mayRead: (id) => mayRead(id, name),
+      mayRead: (id, isInvited) => mayRead(id, name, isInvited),
     })
     this.#channels.set(name, channel)
     if (!isDefault(name)) {

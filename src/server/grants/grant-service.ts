@@ -2,6 +2,7 @@ import type { Backbone, Table } from "../../backbone/backbone.js"
 import { updateRow } from "../../backbone/update-row.js"
 import type { Clock } from "../../base/clock.js"
 import { type Act, decide, isValid, type Rights, rightsOf } from "../../grants/decide.js"
+import { actsOf } from "../../grants/rights.js"
 import { verifyGrant } from "../../grants/sign.js"
 import { agentIdOf, parsePublicKey } from "../../identity/keys.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
@@ -10,7 +11,6 @@ import { type Grant, grant, profiles } from "../../protocol/grants.js"
 import { agentId } from "../../protocol/message-fields.js"
 import type { AgentId, Channel } from "../../protocol/names.js"
 import { list, object, parseAs } from "../../protocol/schema.js"
-import { isVerb } from "../../protocol/verbs.js"
 import type { ModerationService } from "../moderation/moderation-service.js"
 import type { Operators } from "../operators.js"
 import type { Roster } from "../roster/roster.js"
@@ -95,13 +95,18 @@ export class GrantService {
     roleOf: (task: string) => string | undefined,
   ): ChatError | undefined {
     if (!this.isClosed) return undefined
-    const act = actOf(message, roleOf)
-    return act && this.#refusal(agent, act)
+    for (const act of actsOf(message, roleOf)) {
+      const refusal = this.#refusal(agent, act)
+      if (refusal !== undefined) return refusal
+    }
+    return undefined
   }
 
-  /** Reports whether an agent may read a channel. */
-  mayRead(agent: Holder, channel: Channel): boolean {
-    return !this.isClosed || this.#refusal(agent, { kind: "read", channel }) === undefined
+  /** Reports whether an agent may read a channel. @param isInvited - false for one to which it was not invited */
+  mayRead(agent: Holder, channel: Channel, isInvited: boolean): boolean {
+    if (!this.isClosed) return isInvited
+    if (!isInvited && decide(this.#grantsOf(agent), { kind: "audit" }, this.#scope).isAllowed) return true
+    return isInvited && this.#refusal(agent, { kind: "read", channel }) === undefined
   }
 
   /** Reports whether an agent may take tasks of a role. */
@@ -114,11 +119,11 @@ export class GrantService {
     return !this.isClosed || this.#refusal(agent, { kind: "see", role }) === undefined
   }
 
-  /** Returns the error for an agent that asks for the deals of others, also in an open relay. */
-  dealsRefusal(agent: Holder): ChatError | undefined {
+  /** Returns the error for an agent that asks what others do, also in an open relay. @param what - what it asks for */
+  auditRefusal(agent: Holder, what: string): ChatError | undefined {
     if (this.#options.operators.has(agent.id)) return undefined
-    if (this.isClosed) return this.#refusal(agent, { kind: "see-deals" })
-    return new ChatError("OPERATOR_REQUIRED", "LIST_PROPOSALS.all: only an operator of the relay may do this")
+    if (this.isClosed) return this.#refusal(agent, { kind: "audit" })
+    return new ChatError("OPERATOR_REQUIRED", `${what}: only an operator of the relay may do this`)
   }
 
   /** Reports whether an agent may be here. */
@@ -221,30 +226,6 @@ export class GrantService {
 /** Returns the grant in a row, and who uses it; undefined if it is none. */
 export function parseGrantRow(value: string): GrantRow | undefined {
   return parseAs(grantRow, value)
-}
-
-/** Returns the right that a message needs; undefined if every agent may send it. */
-function actOf(message: ClientMessage, roleOf: (task: string) => string | undefined): Act | undefined {
-  if (isVerb(message.type)) return { kind: "direct" }
-  switch (message.type) {
-    case "MSG":
-      return message.to.startsWith("#")
-        ? { kind: "write", channel: message.to as string as Channel }
-        : { kind: "direct" }
-    case "CREATE_CHANNEL":
-    case "INVITE":
-      return { kind: "write", channel: message.channel }
-    case "SET_CHANNEL":
-      return message.channel === "*" ? undefined : { kind: "write", channel: message.channel }
-    case "SET_PRESENCE":
-      return message.role === undefined ? undefined : { kind: "serve", role: message.role }
-    case "CLAIM": {
-      const role = roleOf(message.task)
-      return role === undefined ? undefined : { kind: "serve", role }
-    }
-    default:
-      return undefined
-  }
 }
 
 function idOf(did: string): AgentId {

@@ -90,14 +90,14 @@ export function channelHandlers(
   }
 }
 
-type TextServices = Pick<Services, "channels" | "roster" | "direct" | "guards">
+type TextServices = Pick<Services, "channels" | "roster" | "direct" | "guards" | "grants">
 
 /** Handles the messages about a channel that put text into the inboxes of others. */
 export function channelTextHandlers(
   services: TextServices,
   { clock }: RelaySettings,
 ): Pick<ClientHandlers<Session>, "SET_CHANNEL" | "INVITE"> {
-  const { channels, roster, direct, guards } = services
+  const { channels, roster, direct, guards, grants } = services
   /** Times of invitations, by channel and agent. */
   const invitedAt = new LruMap<string, number>(invitationsKept)
   const acknowledge = (session: Session, re: string | undefined) =>
@@ -132,6 +132,9 @@ export function channelTextHandlers(
       const { id: from, name } = session.agent
       const channel = channels.findJoined(message.channel, session.agent)
       const invited = resolveAgent(message.agent, roster, "agent")
+      if (!grants.mayRead(roster.find(invited) ?? { id: invited }, channel.name, true)) {
+        throw new ChatError("FORBIDDEN", `agent: no grant lets ${invited} read ${channel.name}`)
+      }
       const key = `${channel.name} ${invited}`
       const ts = clock.now()
       if (ts - (invitedAt.peek(key) ?? -Infinity) < invitedAgainMs) {

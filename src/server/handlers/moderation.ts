@@ -9,7 +9,7 @@ const maxEntries = 100
 
 /** Handles the actions of operators, and questions about them. */
 export function moderationHandlers(
-  { moderation, guards, roster, backbone }: Pick<Services, "moderation" | "guards" | "roster" | "backbone">,
+  { moderation, grants, roster, backbone }: Pick<Services, "moderation" | "grants" | "roster" | "backbone">,
   { clock }: RelaySettings,
 ): Pick<ClientHandlers<Session>, "MODERATE" | "LIST_AUDIT"> {
   return {
@@ -24,9 +24,8 @@ export function moderationHandlers(
     },
 
     LIST_AUDIT(session, { id, after = 0 }) {
-      if (!guards.isOperator(session.agent.id)) {
-        throw new ChatError("OPERATOR_REQUIRED", "LIST_AUDIT: only an operator of the relay may do this")
-      }
+      const refusal = grants.auditRefusal(session.agent, "LIST_AUDIT")
+      if (refusal !== undefined) throw refusal
       const later = moderation.entries().filter(({ seq }) => seq > after)
       const list = later.slice(0, maxEntries)
       const more = later.length > maxEntries ? { more: true } : {}

@@ -19,7 +19,7 @@ export function proposalHandlers({
     DISPUTE: record,
 
     async LIST_PROPOSALS(session, { id, proposal, since, all = false }) {
-      const refusal = all ? grants.dealsRefusal(session.agent) : undefined
+      const refusal = all ? grants.auditRefusal(session.agent, "LIST_PROPOSALS.all") : undefined
       if (refusal !== undefined) throw refusal
       session.send(await deals.list(session.agent, { proposal, since, all }), id)
     },

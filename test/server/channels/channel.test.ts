@@ -26,7 +26,7 @@ function channelNamed(name: string, writes: WriteScheduler): Channel {
     budget,
     clock: new FakeClock(),
     writes,
-    mayRead: () => true,
+    mayRead: (_: string, isInvited: boolean) => isInvited,
   }
   return new Channel({ name: parseChannel(name), ...options })
 }

@@ -227,7 +227,7 @@ describe("an observer", () => {
   it("that is an admin reads every channel", async () => {
     const relay = await startClosed()
     const { wire: op } = await enter(relay, chief)
-    await op.ask({ type: "CREATE_CHANNEL", channel: "#secret" })
+    await op.ask({ type: "CREATE_CHANNEL", channel: "#secret", invite_only: true })
     const admin = mint(relay, { profile: "admin", read: [], write: [], roles: [] })
     const { wire } = await enter(relay, worker, [admin])
     expect(await wire.ask({ type: "JOIN", channel: "#secret" })).toMatchObject({ type: "JOINED" })
