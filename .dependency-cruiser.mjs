@@ -16,9 +16,11 @@ const mayImport = {
   daemon: ["client", "proposals", "guards", "identity", "protocol", "base"],
   harness: ["daemon", "client", "proposals", "guards", "identity", "protocol", "base"],
   mcp: ["protocol", "base"],
+  web: ["client", "ratings", "proposals", "identity", "protocol", "base"],
   cli: [
     "harness",
     "mcp",
+    "web",
     "daemon",
     "client",
     "server",
@@ -78,6 +80,10 @@ const mayImportWithin = {
     hooks: ["."],
     wake: ["."],
   },
+  web: {
+    // The page runs in a browser, and knows only the types of what the server sends.
+    page: ["."],
+  },
   cli: {
     input: ["."],
     output: [".", "daemon"],
@@ -94,8 +100,9 @@ const mayImportWithin = {
     log: [".", "input", "output", "relay", "daemon"],
     doctor: [".", "output", "daemon", "harness"],
     mcp: [".", "input", "output", "relay", "daemon", "deals", "hooks", "commands"],
+    web: ["."],
     commands: [
-      ...[".", "input", "output", "relay", "daemon", "chat", "completion"],
+      ...[".", "web", "input", "output", "relay", "daemon", "chat", "completion"],
       ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "log", "doctor", "mcp"],
     ],
   },
@@ -105,7 +112,13 @@ const mayImportWithin = {
 const pureFolders = ["protocol", "guards"]
 
 /** Entry points of processes and of the package; everything else must be reachable from them. */
-const entries = ["bin/agentchat.ts", "src/index.ts", "src/harness/host-main.ts", "src/backbone/sql/worker.ts"]
+const entries = [
+  "bin/agentchat.ts",
+  "src/index.ts",
+  "src/harness/host-main.ts",
+  "src/backbone/sql/worker.ts",
+  "src/web/page/main.js",
+]
 
 const anyOf = (/** @type {readonly string[]} */ names) => `(${names.join("|").replaceAll(".", "\\.")})`
 const inFolders = (/** @type {readonly string[]} */ names) => `^src/${anyOf(names)}/`

@@ -1,9 +1,19 @@
-// Compiles bin/ and src/ into dist/; with --if-stale only if they changed since the last build. It does not check types,
+// Compiles bin/ and src/ into dist/, and copies what the web page has besides its modules; with --if-stale only if they changed since the last build. It does not check types,
 // which takes as long again: `npm run types` does.
 // The new dist/ replaces the old one by rename, so a failed build leaves the old one in place and a
 // program that is running from it never finds it half empty.
 import { createHash } from "node:crypto"
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs"
 import { dirname, join } from "node:path"
 import process from "node:process"
 import { root } from "./project.mjs"
@@ -32,7 +42,7 @@ function hashSources() {
 function listFiles(folder) {
   const entries = readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
   const paths = entries.map((name) => join(folder, name))
-  return paths.filter((path) => path.endsWith(".ts")).sort()
+  return paths.filter((path) => /\.(?:ts|js|html|css|svg|json)$/.test(path)).sort()
 }
 
 /**
@@ -51,6 +61,19 @@ function removeUnreachableTypes(folder) {
   }
 }
 
+/**
+ * Copies the files of the web page that the compiler leaves out.
+ * @param {string} folder
+ */
+function copyPageFiles(folder) {
+  const page = join("src", "web", "page")
+  for (const path of listFiles(page)) {
+    if (/\.[jt]s$|tsconfig\.json$/.test(path)) continue
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    copyFileSync(join(root, path), join(folder, path))
+  }
+}
+
 function readStamp() {
   const path = join(dist, stampName)
   return existsSync(path) ? readFileSync(path, "utf8") : undefined
@@ -63,6 +86,7 @@ function build() {
   const status = run("tsc", ["-p", "tsconfig.build.json", "--noCheck", "--outDir", fresh])
   if (status === 0) {
     removeUnreachableTypes(fresh)
+    copyPageFiles(fresh)
     chmodSync(join(fresh, "bin", "agentchat.js"), 0o755)
     writeFileSync(join(fresh, stampName), stamp)
     if (existsSync(dist)) renameSync(dist, old)

@@ -26,6 +26,7 @@ const stages = [
     format: ["biome", "check", "--error-on-warnings", "."],
     lint: ["oxlint"],
     types: ["tsc", "-p", "."],
+    pagetypes: ["tsc", "-p", "src/web/page"],
     imports: ["depcruise", "bin", "src"],
     deadcode: ["knip"],
     // After an install on a fresh clone there is nothing left to do: `prepare` has built.

@@ -13,6 +13,7 @@ const sections = {
     up: ["start a relay and a daemon for this directory", () => import("./commands/up.js")],
     down: ["stop what `up` started", () => import("./commands/down.js")],
     serve: ["run a relay", () => import("./commands/serve.js")],
+    demo: ["show the web page with four scripted agents", () => import("./commands/demo.js")],
     store: ["verify, compact or export a relay's data directory", () => import("./commands/store.js")],
     daemon: ["run, list or stop daemons", () => import("./commands/daemon.js")],
   }),
@@ -26,6 +27,7 @@ const sections = {
     watch: ["print one short line per new message, for monitors", () => import("./commands/watch.js")],
     listen: ["print messages as they arrive, without a daemon", () => import("./commands/listen.js")],
     connect: ["chat at an interactive prompt", () => import("./commands/connect.js")],
+    web: ["see and steer everything on a web page", () => import("./commands/web.js")],
     task: ["list, claim, finish or return tasks of a role", () => import("./commands/task.js")],
   }),
   Deals: section({

@@ -1,14 +1,12 @@
 import { defaultChannels } from "../../protocol/limits.js"
-import { type Nick, parseChannel } from "../../protocol/names.js"
+import { parseChannel } from "../../protocol/names.js"
 import { Chat } from "../chat/chat.js"
 import { ChatScreen } from "../chat/chat-screen.js"
 import { defineCommand, flag, list } from "../command.js"
-import type { Context } from "../context.js"
-import { defaultNick } from "../daemon/daemon-choice.js"
-import { ExitStatus, expectedFailure } from "../exit-status.js"
+import { ExitStatus } from "../exit-status.js"
 import { channel } from "../input/values.js"
 import { makeColors } from "../output/message-text.js"
-import { type PersonIdentity, usePersonIdentity } from "../relay/person-identity.js"
+import { lastingIdentity } from "../relay/person-identity.js"
 import { makeClient, sessionOptions } from "../relay/session.js"
 
 export const connect = defineCommand({
@@ -83,32 +81,6 @@ export const connect = defineCommand({
     }
   },
 })
-
-/** Returns an identity of its own for a person who named none; undefined if there can be none. */
-function lastingIdentity(
-  context: Context,
-  { identity, ephemeral, compat, nick }: ConnectOptions,
-): PersonIdentity | undefined {
-  if (identity !== undefined || ephemeral || compat) return undefined
-  const name = nick ?? defaultNick(context.config)
-  try {
-    const own = usePersonIdentity(context, name)
-    if (own === undefined) context.io.note(`${name} is chatting elsewhere here; this session has a random id`)
-    return own
-  } catch (error) {
-    const failure = expectedFailure(error)
-    if (failure === undefined) throw error
-    context.io.note(`${failure.message}; this session has a random id`)
-    return undefined
-  }
-}
-
-interface ConnectOptions {
-  readonly identity: string | undefined
-  readonly ephemeral: boolean
-  readonly compat: boolean
-  readonly nick: Nick | undefined
-}
 
 /** Runs tasks one after another, so that typed lines are sent in order. A failed task ends the queue. */
 class TaskQueue {

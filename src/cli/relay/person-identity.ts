@@ -7,6 +7,8 @@ import { describeProcess, parseProcessRecord, processState } from "../../daemon/
 import { createIdentity } from "../../identity/identity-file.js"
 import type { Nick } from "../../protocol/names.js"
 import type { Context } from "../context.js"
+import { defaultNick } from "../daemon/daemon-choice.js"
+import { expectedFailure } from "../exit-status.js"
 
 /** An identity file that this process uses alone. */
 export interface PersonIdentity {
@@ -20,7 +22,7 @@ export interface PersonIdentity {
  * @returns undefined if another process chats with it, because an identity has only one session
  * @throws {ChatError} FILE_FAILED; throws the system's errors
  */
-export function usePersonIdentity({ config, system }: Context, nick: Nick): PersonIdentity | undefined {
+function usePersonIdentity({ config, system }: Context, nick: Nick): PersonIdentity | undefined {
   const root = openHome(config.home, config.uid)
   ensureHome(root)
   ensureDirectory(root.people)
@@ -30,6 +32,33 @@ export function usePersonIdentity({ config, system }: Context, nick: Nick): Pers
   writeFileAtomic(claim, `${JSON.stringify(describeProcess(system.pid))}\n`)
   if (!existsSync(path)) createIdentity(path, { nick })
   return { path, release: () => rmSync(claim, { force: true }) }
+}
+
+/** Returns an identity of its own for a person who named none; undefined if there can be none. */
+export function lastingIdentity(
+  context: Context,
+  { identity, ephemeral, compat, nick }: PersonOptions,
+): PersonIdentity | undefined {
+  if (identity !== undefined || ephemeral || compat) return undefined
+  const name = nick ?? defaultNick(context.config)
+  try {
+    const own = usePersonIdentity(context, name)
+    if (own === undefined) context.io.note(`${name} is in use elsewhere here; this session has a random id`)
+    return own
+  } catch (error) {
+    const failure = expectedFailure(error)
+    if (failure === undefined) throw error
+    context.io.note(`${failure.message}; this session has a random id`)
+    return undefined
+  }
+}
+
+/** Options of a command that a person connects with. */
+interface PersonOptions {
+  readonly identity: string | undefined
+  readonly ephemeral: boolean
+  readonly compat: boolean
+  readonly nick: Nick | undefined
 }
 
 function isClaimed(path: string): boolean {

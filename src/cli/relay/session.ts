@@ -110,7 +110,8 @@ function normalUrl(text: string): string {
   return URL.canParse(text) ? new URL(text).href : text
 }
 
-async function clientOptions(context: Context, { url, options }: SessionChoice) {
+/** Returns the options of a client for a session of the command's own. @throws {ChatError} as {@link makeClient} */
+export async function clientOptions(context: Context, { url, options }: SessionChoice) {
   const { config, clock } = context
   const server = chooseServer(context, url)
   const identity =

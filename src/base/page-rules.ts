@@ -6,7 +6,7 @@ const wildcards: ReadonlySet<string> = new Set(["0.0.0.0", "::"])
 const longestShown = 200
 
 /**
- * Decides which requests may come from a browser. A web page of another site must not use its visitor's relay. Such a
+ * Decides which requests may come from a browser. A web page of another site must not use its visitor's relay, or the page of `agentchat web`. Such a
  * page may also point its own name at the address of the relay (DNS rebinding); then `Origin` and `Host` agree, but the
  * `Host` is not one of the relay's names. The headers of other programs have no `Origin`.
  */
@@ -29,7 +29,7 @@ export class PageRules {
   refusal({ headers }: Pick<IncomingMessage, "headers">): string | undefined {
     const { origin, host = this.#host } = headers
     const name = hostnameOf(host)
-    if (!this.#isOwnName(name, origin !== undefined)) return `this relay is not named ${shorten(host)}`
+    if (!this.#isOwnName(name, origin !== undefined)) return `this server is not named ${shorten(host)}`
     if (origin === undefined || this.#origins.has(origin)) return undefined
     if (URL.canParse(origin) && new URL(origin).host === host.toLowerCase()) return undefined
     return `pages of ${shorten(origin)} may not connect; serve --allow-origin allows it`

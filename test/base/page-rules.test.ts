@@ -1,6 +1,6 @@
 import { request } from "node:http"
 import { describe, expect, it } from "vitest"
-import { PageRules } from "../../src/server/page-rules.js"
+import { PageRules } from "../../src/base/page-rules.js"
 import { TestRelay } from "../kit/relay.js"
 
 function refusal(listensOn: string, host: string, origin?: string, allowed: readonly string[] = []) {
@@ -58,8 +58,8 @@ describe("HTTP", () => {
     const { relay, log } = await TestRelay.start()
     for (const upgrade of [{}, { Connection: "Upgrade", Upgrade: "websocket" }]) {
       const answer = await get(relay.port, "/health", { Host: "evil.example", ...upgrade })
-      expect(answer).toEqual({ status: 403, body: "this relay is not named evil.example\n" })
-      expect(log.at(-1)).toBe("refused a request from 127.0.0.1: this relay is not named evil.example")
+      expect(answer).toEqual({ status: 403, body: "this server is not named evil.example\n" })
+      expect(log.at(-1)).toBe("refused a request from 127.0.0.1: this server is not named evil.example")
     }
   })
 
