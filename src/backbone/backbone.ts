@@ -35,6 +35,8 @@ export interface Backbone {
   onReachabilityChange(listener: (isReachable: boolean) => void): void
   /** Calls `listener` when {@link id} has changed; absent if it cannot. */
   onIdChange?(listener: () => void): void
+  /** Writes a copy of everything to a new file; absent if the engine keeps nothing in files of its own. */
+  copy?(file: string): Promise<void>
   /** Completes pending writes; nothing may be called afterwards. */
   close(): Promise<void>
 }

@@ -14,7 +14,7 @@ const sections = {
     down: ["stop what `up` started", () => import("./commands/down.js")],
     serve: ["run a relay", () => import("./commands/serve.js")],
     demo: ["show the web page with four scripted agents", () => import("./commands/demo.js")],
-    store: ["verify, compact or export a relay's data directory", () => import("./commands/store.js")],
+    store: ["back up, restore, verify or export a relay's data", () => import("./commands/store.js")],
     daemon: ["run, list or stop daemons", () => import("./commands/daemon.js")],
   }),
   "Messages and tasks": section({
@@ -116,11 +116,19 @@ export const aliases: ReadonlyMap<string, string> = new Map([
   ["dm", "send"],
   ["anycast", "send"],
   ["msg", "send"],
+  ["backup", "store backup"],
+  ["restore", "store restore"],
 ])
+
+/** Returns the words that an alias stands for. */
+export function spellOut(word: string): readonly [name: string, ...args: string[]] {
+  const [name = word, ...args] = (aliases.get(word) ?? word).split(" ")
+  return [name, ...args]
+}
 
 /** Returns the command of a name or of an alias. */
 export function findCommand(word: string): CommandEntry | undefined {
-  return commandTable.get(aliases.get(word) ?? word)
+  return commandTable.get(spellOut(word)[0])
 }
 
 /** Options of every command. */

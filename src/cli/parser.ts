@@ -7,7 +7,7 @@ import type { Help, Command as Parser } from "commander"
 import { closestNames } from "../base/closest-names.js"
 import { ChatError } from "../protocol/errors.js"
 import { type Command, globalOptions, type Input, type Option, type Positional } from "./command.js"
-import { aliases, type CommandEntry, commandTable, findCommand } from "./command-table.js"
+import { aliases, type CommandEntry, commandTable, findCommand, spellOut } from "./command-table.js"
 import type { GlobalFlags } from "./config.js"
 
 const commander = createRequire(import.meta.url)("commander") as typeof import("commander")
@@ -56,7 +56,8 @@ const noFlags: GlobalFlags = { json: false, quiet: false, home: undefined }
 export async function parseCommandLine(argv: readonly string[], columns: Columns): Promise<Request> {
   const [first = "", second = "", ...others] = argv
   const entry = findCommand(first)
-  if (entry !== undefined) return parseCommand(entry, argv.slice(1), noFlags, columns)
+  if (entry !== undefined)
+    return parseCommand(entry, [...spellOut(first).slice(1), ...argv.slice(1)], noFlags, columns)
   const topic = first === "help" ? findCommand(second) : undefined
   if (topic !== undefined) return parseCommand(topic, ["--help", ...others], noFlags, columns)
   return parseProgram(argv, columns)
@@ -72,7 +73,10 @@ async function parseProgram(argv: readonly string[], columns: Columns): Promise<
   if (name === undefined && unknown.length === 0)
     return { kind: "help", text: shortHelp, document: listHelp() }
   const later = findCommand(name ?? "")
-  if (later !== undefined) return parseCommand(later, unknown, { ...noFlags, ...flags }, columns)
+  if (later !== undefined) {
+    const words = [...spellOut(name ?? "").slice(1), ...unknown]
+    return parseCommand(later, words, { ...noFlags, ...flags }, columns)
+  }
   return helpOnCommands(program, name === undefined ? argv : [name === "help" ? topic : name], columns)
 }
 

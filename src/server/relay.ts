@@ -248,6 +248,13 @@ export class Relay {
     this.#services.guards.reload()
   }
 
+  /** Writes a copy of the store to a new file, while the relay runs. @throws {ChatError} UNSUPPORTED, UNAVAILABLE */
+  async copyStore(file: string): Promise<void> {
+    const { backbone } = this.#services
+    if (backbone.copy === undefined) throw new ChatError("UNSUPPORTED", "the relay has no store on disk")
+    await backbone.copy(file)
+  }
+
   /** Closes all sessions, waits up to 3 s until they are gone, and frees the port. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop()

@@ -45,7 +45,7 @@ test.each([
   [
     "a restored backup",
     async (from: string, to: string) => {
-      await backupStore(from, `${to}.backup`, store.workerFile)
+      await backupStore(from, `${to}.backup`, { program: store.workerFile })
       return () => restoreStore(`${to}.backup`, to, { program: store.workerFile })
     },
   ],
@@ -91,9 +91,11 @@ test("backup and restore overwrite nothing, and a damaged backup restores nothin
   const root = temporaryDirectory()
   const [dir, other, file] = [join(root, "data"), join(root, "other"), join(root, "backup")]
   const backbone = await store.open(dir, new FakeClock())
-  await expect(backupStore(dir, file, store.workerFile)).rejects.toMatchObject({ code: "ALREADY_RUNNING" })
+  await expect(backupStore(dir, file, { program: store.workerFile })).rejects.toMatchObject({
+    code: "ALREADY_RUNNING",
+  })
   await backbone.close()
-  await backupStore(dir, file, store.workerFile)
+  await backupStore(dir, file, { program: store.workerFile })
   expect(statSync(file).mode & 0o777).toBe(0o600)
 
   const overwritten = {
@@ -101,7 +103,7 @@ test("backup and restore overwrite nothing, and a damaged backup restores nothin
     message: expect.stringContaining("nothing is overwritten") as string,
   }
   const program = { program: store.workerFile }
-  await expect(backupStore(dir, file, store.workerFile)).rejects.toMatchObject(overwritten)
+  await expect(backupStore(dir, file, { program: store.workerFile })).rejects.toMatchObject(overwritten)
   await expect(restoreStore(file, dir, program)).rejects.toMatchObject(overwritten)
   await expect(restoreStore(join(root, "none"), other, program)).rejects.toMatchObject({ code: "NOT_FOUND" })
   await expect(restoreStore(root, other, program)).rejects.toMatchObject({ code: "NOT_FOUND" })
@@ -116,7 +118,7 @@ test("backup and restore overwrite nothing, and a damaged backup restores nothin
   const [target, link] = [join(root, "bashrc"), join(root, "link")]
   writeFileSync(target, "kept")
   symlinkSync(target, link)
-  await expect(backupStore(dir, link, store.workerFile)).rejects.toMatchObject(overwritten)
+  await expect(backupStore(dir, link, { program: store.workerFile })).rejects.toMatchObject(overwritten)
   expect(readdirSync(root).filter((name) => name.endsWith(".tmp"))).toEqual([])
 })
 

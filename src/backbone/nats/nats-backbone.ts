@@ -33,12 +33,15 @@ export interface NatsOptions {
   readonly connectTimeoutMs?: number
 }
 
+/** The version of what is stored. A store of a newer version is not opened. */
+const formatVersion = 1
+
 /**
  * Opens an engine that stores everything in NATS JetStream (server 2.9 or newer), shared by every relay with the same
  * servers and space. It never gives up reconnecting. While NATS or the quorum of its nodes cannot be reached, everything
  * rejects with UNAVAILABLE at once. No call takes longer than 5 s, except that opening logs and tables, subscribing and
  * watching are retried for as long as the first connection may take.
- * @throws {ChatError} USAGE for an invalid address or space; UNREACHABLE when nothing answers in time
+ * @throws {ChatError} USAGE for an invalid address or space; UNSUPPORTED if a newer version wrote it; UNREACHABLE when nothing answers in time
  */
 export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> {
   const { servers, space = defaultSpace, clock, log, connectTimeoutMs = defaultConnectTimeoutMs } = options
@@ -53,6 +56,10 @@ export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> 
       client.assumeReachable()
       return await openSpace(client)
     } catch (error) {
+      if (error instanceof ChatError && error.code === "UNSUPPORTED") {
+        await client.close()
+        throw error
+      }
       // A cluster that has just started answers once its nodes have found each other.
       if (clock.monotonic() + retryMs > untilMs) {
         await client.close()
@@ -66,6 +73,15 @@ export async function openNatsBackbone(options: NatsOptions): Promise<Backbone> 
 async function openSpace(client: NatsClient): Promise<Backbone> {
   const system = await NatsTable.open(client, systemTable)
   const candidate = `srv_${randomBytes(idBytes).toString("base64url")}`
+  // Read before the id: relays of a later version may keep it otherwise.
+  const format = await client.withTimeout(() => system.ensure("format", String(formatVersion)))
+  if (Number(format) > formatVersion) {
+    throw new ChatError(
+      "UNSUPPORTED",
+      `NATS: was written by a newer agentchat (version ${Number(format)}; this one supports ${formatVersion})`,
+      { hint: "use that agentchat version, or another NATS" },
+    )
+  }
   const id = await client.withTimeout(() => system.ensure("id", candidate))
   if (id === undefined) throw new ChatError("UNAVAILABLE", "the store does not keep what is written")
   return new NatsBackbone(client, system, id)

@@ -127,6 +127,10 @@ class SqliteBackbone implements Backbone {
     this.#worker.onReachabilityChange(listener)
   }
 
+  async copy(file: string): Promise<void> {
+    await this.#worker.ask({ op: "copy", path: file })
+  }
+
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true

@@ -10,6 +10,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   rmSync,
   statSync,
 } from "node:fs"
@@ -66,21 +67,70 @@ function describeMalformed(line: StoreLine): string {
   return `log ${JSON.stringify(line.family)} ${key}: entry ${line.seq} is malformed`
 }
 
+/** Makes a directory for a copy within that of its store. A relay may be allowed to write nowhere else. */
+export function makeStage(dir: string): string {
+  return mkdtempSync(join(dir, "backup-"))
+}
+
+/** Returns whether a name is one of {@link makeStage}. */
+export function isStage(name: string): boolean {
+  return /^backup-\w{6}$/.test(name)
+}
+
+/** Removes the copies of backups that were killed. */
+export function removeStages(dir: string): void {
+  const left = readdirSync(dir).filter(isStage)
+  for (const name of left) rmSync(join(dir, name), { recursive: true, force: true })
+}
+
 /**
- * Writes a copy of a store to a new file, which {@link restoreStore} takes.
- * @throws {ChatError} FILE_FAILED if the file exists; as {@link compactStore}
+ * Writes a copy of a store to a new file, which {@link restoreStore} takes, and verifies it.
+ * @param options - `askRelay` makes the relay that uses the store copy it to `store.db` in a new stage, and returns that
+ * @throws {ChatError} FILE_FAILED if the file exists; as {@link compactStore}, and the error of `askRelay`
  */
-export async function backupStore(dir: string, file: string, program = workerFile): Promise<void> {
-  const draft = `${file}.${randomBytes(6).toString("hex")}.tmp`
+export async function backupStore(
+  dir: string,
+  file: string,
+  { askRelay, ...options }: VerifyOptions & { readonly askRelay?: () => Promise<string> } = {},
+): Promise<StoreReport> {
   refuseExisting(file)
+  const draft = `${file}.${randomBytes(6).toString("hex")}.tmp`
+  let stage: string | undefined
   try {
-    closeSync(openSync(draft, "wx", 0o600))
-    await withStore(dir, program, (worker) => ask(worker, { op: "copy", path: draft }))
+    stage = (await copyClosedStore(dir, options.program)) ?? (await askRelay?.())
+    if (stage === undefined) throw new ChatError("ALREADY_RUNNING", `${dir}: another relay uses this store`)
+    const staged = join(stage, "store.db")
+    const report = await verifyStore(stage, options)
+    if (!report.isWhole) {
+      throw new ChatError("STORE_DAMAGED", `${dir}: the copy is damaged: ${report.faults[0] ?? ""}`, {
+        hint: `no backup was written; see: agentchat store verify ${dir}`,
+      })
+    }
+    copyFileSync(staged, draft, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+    chmodSync(draft, 0o600)
     publish(draft, file)
+    return report
   } catch (error) {
     throw asFileError(error, file)
   } finally {
     rmSync(draft, { force: true })
+    if (stage !== undefined) rmSync(stage, { recursive: true, force: true })
+  }
+}
+
+/** Copies a store that no relay uses. @returns the directory of the copy; undefined if a relay uses the store */
+async function copyClosedStore(dir: string, program = workerFile): Promise<string | undefined> {
+  let stage: string | undefined
+  try {
+    return await withStore(dir, program, async (worker) => {
+      stage = makeStage(dir)
+      await ask(worker, { op: "copy", path: join(stage, "store.db") })
+      return stage
+    })
+  } catch (error) {
+    if (stage !== undefined) rmSync(stage, { recursive: true, force: true })
+    if (error instanceof ChatError && error.code === "ALREADY_RUNNING") return undefined
+    throw error
   }
 }
 

@@ -11,6 +11,7 @@ import { readGuardFile } from "../input/guard-file.js"
 import { exposureNote, readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
 import { inheritedSocket, notifyReady } from "../relay/service-manager.js"
+import { serveStoreControl } from "../relay/store-control.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
@@ -108,8 +109,10 @@ export const serve = defineCommand({
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
     system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`))
+    const control = data === undefined ? undefined : await serveStoreControl(pathOf(data), relay, log)
     await notifyReady(env, log)
     await aborted(interruption)
+    control?.close()
     await relay.stop()
     return 0
   },

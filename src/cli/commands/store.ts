@@ -38,10 +38,10 @@ export const store = defineCommand({
     "agentchat store export ./relay-data > relay-data.jsonl",
   ],
   notes: [
-    "verify reads everything; exit 0 if the store is intact, 9 if it is damaged. backup writes a copy to a new",
-    "file. restore checks that file, or a copied store.db, and makes the store of the directory from it; neither",
+    "verify reads everything; exit 0 if the store is intact, 9 if it is damaged. backup writes a verified copy to a",
+    "new file. restore checks that file, or a copied store.db, and makes the store of the directory from it; neither",
     "overwrites anything. compact frees unused disk space. export prints one JSON object per message and record.",
-    "Stop the relay first: the store of a running relay is refused (exit 10).",
+    "Only backup takes the store of a running relay; stop the relay for the rest (exit 10).",
   ],
   async run(context, { args: { action, dir, file } }) {
     const path = resolve(context.system.cwd, dir)
@@ -96,8 +96,11 @@ async function contentCheck(): Promise<(line: StoreLine) => boolean> {
 }
 
 async function backup(context: Context, dir: string, file: string): Promise<number> {
-  await backupStore(dir, file)
-  return reportSuccess(context, { file }, `backup written to ${formatForTerminal(file)}`)
+  const { askForCopy } = await import("../relay/store-control.js")
+  const options = { isReadable: await contentCheck(), askRelay: () => askForCopy(dir) }
+  const { logs, entries, rows } = await backupStore(dir, file, options)
+  const text = `backup written to ${formatForTerminal(file)}: ${logs} logs, ${entries} entries, ${rows} rows`
+  return reportSuccess(context, { file, logs, entries, rows }, text)
 }
 
 async function restore(context: Context, dir: string, file: string): Promise<number> {

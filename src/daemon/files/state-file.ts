@@ -1,6 +1,6 @@
 import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { formatJsonLine } from "../../base/visible-text.js"
-import type { ChatError } from "../../protocol/errors.js"
+import { ChatError } from "../../protocol/errors.js"
 import { asFileProblem } from "./file-problems.js"
 
 /**
@@ -16,10 +16,26 @@ export function readStateFile(path: string): Readonly<Record<string, unknown>> {
   }
 }
 
+/** The version of the state files of a daemon. */
+const stateVersion = 1
+
+/** Refuses state files of a later version, which this one would misread and replace. @throws {ChatError} UNSUPPORTED */
+export function refuseNewer(paths: readonly string[]): void {
+  for (const path of paths) {
+    const { v } = readStateFile(path)
+    if (typeof v !== "number" || v <= stateVersion) continue
+    throw new ChatError(
+      "UNSUPPORTED",
+      `${path}: was written by a newer agentchat (version ${v}; this one supports ${stateVersion})`,
+      { hint: "use that agentchat version, or another --name" },
+    )
+  }
+}
+
 /** Replaces a state file atomically. @returns the error, if any; the caller tries again later */
 export function writeStateFile(path: string, state: object): ChatError | undefined {
   try {
-    writeFileAtomic(path, `${formatJsonLine({ v: 1, ...state })}\n`)
+    writeFileAtomic(path, `${formatJsonLine({ v: stateVersion, ...state })}\n`)
     return undefined
   } catch (error) {
     return asFileProblem(error, path)

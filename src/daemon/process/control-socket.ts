@@ -154,23 +154,28 @@ function parseRequest(line: string): ControlRequest {
   throw new ChatError("INVALID_MSG", `control request: ${request.path}: ${request.problem}`)
 }
 
-/** Serves the control socket: reads one request per connection and writes one reply. */
+/** Serves the control socket of a host. */
 export function serveControl(
   path: string,
   handle: (request: ControlRequest) => Promise<void>,
 ): Promise<Server> {
+  return serveSocket(path, async (line) => {
+    await handle(parseRequest(line))
+    return { ok: true }
+  })
+}
+
+/** Serves a socket that only this user can use: reads one request per connection and writes one reply. */
+export function serveSocket(path: string, answer: (line: string) => Promise<ControlReply>): Promise<Server> {
   rmSync(path, { force: true })
   const server = createServer((socket) => {
     socket.on("error", () => {
       socket.destroy()
     })
     void readLine(socket)
-      .then(async (line) => handle(parseRequest(line)))
-      .then(
-        () => ({ ok: true }) as const,
-        (error: unknown) => replyOf(error),
-      )
-      .then((reply: ControlReply) => socket.end(`${JSON.stringify(reply)}\n`))
+      .then(answer)
+      .catch((error: unknown) => replyOf(error))
+      .then((reply) => socket.end(`${JSON.stringify(reply)}\n`))
   })
   return new Promise((resolve, reject) => {
     server.once("error", reject)
@@ -186,18 +191,30 @@ export function serveControl(
  * @throws {ChatError} the host's error; UNREACHABLE when there is no reply within `timeoutMs`
  */
 export async function askControl(path: string, request: ControlRequest, timeoutMs: number): Promise<void> {
+  checkReply(await askSocket(path, request, timeoutMs, "the daemon process"))
+}
+
+/**
+ * Sends a request to the program that listens on `path`. @returns the line of its reply
+ * @param timeoutMs - 0 to wait until the program ends
+ * @throws {ChatError} UNREACHABLE when there is no reply
+ */
+export async function askSocket(
+  path: string,
+  request: object,
+  timeoutMs: number,
+  program: string,
+): Promise<string> {
   const socket = connect(path)
   socket.setTimeout(timeoutMs, () => socket.destroy(new Error("no reply in time")))
-  let line: string
   try {
     socket.write(`${JSON.stringify(request)}\n`)
-    line = await readLine(socket)
+    return await readLine(socket)
   } catch (error) {
-    throw new ChatError("UNREACHABLE", "the daemon process does not answer on its socket", { cause: error })
+    throw new ChatError("UNREACHABLE", `${program} does not answer on its socket`, { cause: error })
   } finally {
     socket.destroy()
   }
-  checkReply(line)
 }
 
 /** Checks a reply. @returns its notices @throws {ChatError} the error in it */

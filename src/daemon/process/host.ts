@@ -9,6 +9,7 @@ import { asFileProblem, FileProblems, isFileError } from "../files/file-problems
 import { checkOutboxLinks } from "../files/home.js"
 import type { RootPaths } from "../files/paths.js"
 import { describeProcess, type ProcessRecord } from "../files/process-record.js"
+import { refuseNewer } from "../files/state-file.js"
 import { type DaemonHost, type DaemonOptions, type DaemonStart, prepareStart } from "../options.js"
 import { type ControlRequest, controlSocketPath, removeDeadSockets, serveControl } from "./control-socket.js"
 import { type Claim, claimHome, heartbeatMs, type Loss } from "./pid-file.js"
@@ -223,6 +224,7 @@ export class Host {
     const { root, clock, random, findSession } = this.#environment
     const paths = root.instance(options.name)
     checkOutboxLinks(paths)
+    refuseNewer([paths.outboxCursor, paths.bookmarks, paths.memory])
     const { pid, record } = paths
     const agentId = options.identity?.agentId
     const holder = {

@@ -50,6 +50,15 @@ describe.runIf(isPresent)("nats", { timeout: testMs }, () => {
     expect((await tables[1].get("alice"))?.value).toBe("here")
   })
 
+  test("a space that a newer version wrote is refused at once", async () => {
+    const space = newSpace()
+    await (await (await open(server.url, space)).table("system")).put("format", "2")
+    await expect(open(server.url, space)).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+      message: expect.stringContaining("newer agentchat (version 2; this one supports 1)") as string,
+    })
+  })
+
   test("one of two relays that write a row at the same revision succeeds", async () => {
     const space = newSpace()
     const backbones = await Promise.all([open(server.url, space), open(server.url, space)])

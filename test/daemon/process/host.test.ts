@@ -1,4 +1,13 @@
-import { appendFileSync, chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync } from "node:fs"
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { dirname, join } from "node:path"
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest"
 import { rootPaths } from "../../../src/daemon/files/paths.js"
@@ -113,6 +122,23 @@ describe("a process with several daemons", () => {
     expect(existsSync(status)).toBe(false)
     expect(place.said).toEqual([expect.stringContaining("was removed or moved away")])
     await place.sends("b", "b-continues")
+  })
+
+  it("refuses state files of a newer version, names the file and leaves it as it is", async () => {
+    const place = await Place.open(["bob"])
+    const { memory, outboxCursor, bookmarks } = place.paths("ann")
+    mkdirSync(dirname(memory), { recursive: true })
+    for (const path of [memory, outboxCursor, bookmarks]) {
+      const newer = '{"v":2,"files":[]}\n'
+      writeFileSync(path, newer)
+      await expect(place.start("ann")).rejects.toMatchObject({
+        code: "UNSUPPORTED",
+        message: `${path}: was written by a newer agentchat (version 2; this one supports 1)`,
+      })
+      expect(readFileSync(path, "utf8")).toBe(newer)
+      rmSync(path)
+    }
+    await place.start("ann")
   })
 
   it("creates nothing after the whole directory was removed, and ends", async () => {
