@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http"
+import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
-import type { AddressInfo, ListenOptions } from "node:net"
+import type { AddressInfo, ListenOptions, Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Server as TlsServer } from "node:tls"
 import { ChatError } from "../protocol/errors.js"
@@ -27,27 +27,22 @@ export interface HttpAnswer {
 
 /**
  * The HTTP side of a relay.
- * @param answerTo - {@link answerRequest}
+ * @param handle - answers a request
  * @param headersTimeoutMs - milliseconds a request may take to arrive
  * @throws {ChatError} USAGE if the certificate or key cannot be used
  */
 export function createHttpFront(
-  answerTo: (request: IncomingMessage) => HttpAnswer,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
   tls: TlsFiles | undefined,
   headersTimeoutMs: number,
 ): Server {
-  const answer = (request: IncomingMessage, response: ServerResponse) => {
-    const { status, headers, body } = answerTo(request)
-    response.writeHead(status, headers)
-    response.end(body)
-  }
   const options = {
     headersTimeout: headersTimeoutMs,
     requestTimeout: headersTimeoutMs,
   }
-  if (tls === undefined) return withIdleTimeout(createServer(options, answer), headersTimeoutMs)
+  if (tls === undefined) return withIdleTimeout(createServer(options, handle), headersTimeoutMs)
   return withCertificate(() => {
-    const server = createTlsServer({ ...options, ...tls, handshakeTimeout: headersTimeoutMs }, answer)
+    const server = createTlsServer({ ...options, ...tls, handshakeTimeout: headersTimeoutMs }, handle)
     return withIdleTimeout(server, headersTimeoutMs)
   })
 }
@@ -123,17 +118,21 @@ export function textAnswer(status: number, line: string): HttpAnswer {
   return { status, headers: { ...commonHeaders, "Content-Type": "text/plain" }, body: `${line}\n` }
 }
 
-/** Answers a request that asked for an upgrade, for which Node makes no response object, and closes its connection. */
-export function answerOnSocket(socket: Duplex, { method }: IncomingMessage, answer: HttpAnswer): void {
-  const { status, headers, body } = answer
-  const lines = Object.entries({
-    ...headers,
-    Connection: "close",
-    "Content-Length": String(Buffer.byteLength(body)),
-  }).map(([name, value]) => `${name}: ${value}\r\n`)
+/** Sends an answer. */
+export function sendAnswer(response: ServerResponse, { status, headers, body }: HttpAnswer): void {
+  response.writeHead(status, headers)
+  response.end(body)
+}
+
+/** Makes the response to a request that asked for an upgrade, for which Node makes none. It closes the connection. */
+export function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse {
+  const response = new ServerResponse(request)
+  response.shouldKeepAlive = false
+  // A socket of an upgrade is one of the server.
+  response.assignSocket(socket as Socket)
+  response.on("finish", () => socket.end())
   socket.on("error", () => socket.destroy())
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n`
-  socket.end(method === "HEAD" ? head : head + body)
+  return response
 }
 
 function listenError(

@@ -1,23 +1,26 @@
-import type { IncomingMessage, Server } from "node:http"
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type { Backbone } from "../backbone/backbone.js"
 import { openMemoryBackbone } from "../backbone/memory/memory-backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
 import { PageRules } from "../base/page-rules.js"
+import { stackOf } from "../base/plain.js"
 import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
+import { CoordinationRoutes, isForChannels } from "./coordination/routes.js"
 import { Dispatcher } from "./dispatch.js"
 import {
-  answerOnSocket,
   answerRequest,
   createHttpFront,
   type HealthReport,
   type HttpAnswer,
   listen,
   replaceCertificate,
+  responseOn,
+  sendAnswer,
   type TlsFiles,
   textAnswer,
 } from "./http.js"
@@ -26,6 +29,7 @@ import { closeServices, endUngranted, openServices, type RelaySettings, type Ser
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { ClientAddress } from "./sessions/client-address.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
+import { addressOrigin } from "./sessions/origin.js"
 import { Session, type SessionBudgets } from "./sessions/session.js"
 
 /** How a relay is started. */
@@ -61,6 +65,8 @@ export interface RelayOptions {
   readonly data?: string
   /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
   readonly backbone?: string | Backbone
+  /** What the URLs of coordination channels begin with (default: the address of the relay). */
+  readonly httpBase?: string
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -110,6 +116,7 @@ function resolveSettings(options: RelayOptions): RelaySettings {
     guards: { ...defaultGuardLimits, ...options.guards },
     operators: Operators.of(options.operators ?? []),
     isCompat: compat,
+    httpBase: options.httpBase ?? "",
     isTwoPerson: twoPerson,
     isClosed: closed,
     logMessages,
@@ -147,6 +154,7 @@ export class Relay {
   readonly #budgets: SessionBudgets
   readonly #clientAddress: ClientAddress
   #pageRules: PageRules
+  readonly #coordination: CoordinationRoutes
   readonly #startedMs: number
   #host: string
   #port = 0
@@ -166,15 +174,26 @@ export class Relay {
       queues: new ByteBudget(limits.queueTotalBytes),
     }
     this.#startedMs = clock.monotonic()
-    this.#server = createHttpFront((request) => this.#answer(request), options.tls, limits.handshakeMs)
     this.#host = options.host
-    this.#pageRules = new PageRules(options.host, options.allowedOrigins ?? [])
     this.#clientAddress = new ClientAddress(options.trustedProxies ?? [])
+    this.#server = createHttpFront(
+      (request, response) => this.#handle(request, response),
+      options.tls,
+      limits.handshakeMs,
+    )
+    this.#coordination = new CoordinationRoutes(services, { clock, bodyBytes: limits.frameBytes })
+    this.#pageRules = this.#makePageRules(options.host)
     this.#webSockets = new WebSocketServer({
       noServer: true,
       perMessageDeflate: false,
       maxPayload: cutFactor * limits.frameBytes,
     })
+  }
+
+  #makePageRules(host: string): PageRules {
+    const { allowedOrigins = [], httpBase } = this.#options
+    const own = httpBase === undefined ? [] : [new URL(httpBase).origin]
+    return new PageRules(host, [...allowedOrigins, ...own])
   }
 
   get port(): number {
@@ -218,8 +237,10 @@ export class Relay {
     this.#port = bound.port
     if (listenFd !== undefined) {
       this.#host = bound.address
-      this.#pageRules = new PageRules(bound.address, allowedOrigins ?? [])
+      this.#pageRules = this.#makePageRules(bound.address)
     }
+    this.#port = await listen(this.#server, port, host)
+    this.#settings.httpBase ||= this.url.replace(/^ws/, "http")
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#onUpgrade(request, socket, head),
     )
@@ -268,6 +289,7 @@ export class Relay {
     })
     this.#probeTimer?.cancel()
     this.#closeSessions("the relay is stopping")
+    this.#services.coordination.close()
     this.#server.closeIdleConnections()
     const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
     await closed
@@ -300,8 +322,29 @@ export class Relay {
     socket.once("close", () => this.#ipLimiter.disconnected(address))
   }
 
-  #answer(request: IncomingMessage): HttpAnswer {
-    return this.#refusePage(request) ?? answerRequest(request, () => this.health())
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    if (!isForChannels(request)) {
+      sendAnswer(response, this.#refusePage(request) ?? answerRequest(request, () => this.health()))
+      return
+    }
+    const address = this.#clientAddress.of(request)
+    const refusal = this.#refusePage(request) ?? this.#refuseFlood(address)
+    if (refusal !== undefined) {
+      sendAnswer(response, refusal)
+      return
+    }
+    this.#coordination.handle(request, response, addressOrigin(address)).catch((error: unknown) => {
+      this.#services.warn(`unexpected error: ${stackOf(error)}`)
+      response.destroy()
+    })
+  }
+
+  #refuseFlood(address: string | undefined): HttpAnswer | undefined {
+    const passage = this.#ipLimiter.takeFrame(address)
+    if (passage.ok) return undefined
+    const { status, headers, body } = textAnswer(429, "too many requests from your address")
+    const seconds = Math.ceil(passage.retryAfterMs / 1_000)
+    return { status, headers: { ...headers, "Retry-After": String(seconds) }, body }
   }
 
   #refusePage(request: IncomingMessage): HttpAnswer | undefined {
@@ -312,12 +355,15 @@ export class Relay {
   }
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const refuse = (answer: HttpAnswer) => answerOnSocket(socket, request, answer)
-    // A client may offer other protocols, such as h2c, and must be answered as if it had not.
-    const isOther = request.headers.upgrade?.toLowerCase() !== "websocket"
-    const refusal = isOther ? this.#answer(request) : this.#refusePage(request)
     const address = this.#clientAddress.of(request)
     if (this.#clientAddress.isProxy(request.socket.remoteAddress)) this.#count(socket, address)
+    const refuse = (answer: HttpAnswer) => sendAnswer(responseOn(socket, request), answer)
+    if (request.headers.upgrade?.toLowerCase() !== "websocket") {
+      // A client may offer other protocols, such as h2c, and must be answered as if it had not.
+      this.#handle(request, responseOn(socket, request))
+      return
+    }
+    const refusal = this.#refusePage(request)
     if (refusal !== undefined) refuse(refusal)
     else if (this.#ipLimiter.hasTooManyConnections(address)) {
       refuse(textAnswer(429, "too many connections from your address"))

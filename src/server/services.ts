@@ -10,6 +10,7 @@ import { Bookmarks } from "./channels/bookmarks.js"
 import { ChannelDirectory } from "./channels/directory.js"
 import { Membership } from "./channels/membership.js"
 import { ClaimService } from "./claims/claim-service.js"
+import { CoordinationService } from "./coordination/coordination-service.js"
 import { countRepeats } from "./counted-log.js"
 import { DealService, guardStepOf } from "./deals/deal-service.js"
 import { DirectDelivery, RelayBus } from "./delivery/direct-delivery.js"
@@ -50,6 +51,8 @@ export interface RelaySettings {
   readonly isTwoPerson: boolean
   /** True if only agents with a grant may enter. */
   readonly isClosed: boolean
+  /** What the URLs of coordination channels begin with; known when the relay listens. */
+  httpBase: string
   readonly clock: Clock
   /** Takes one line without its newline. */
   readonly log: (line: string) => void
@@ -100,6 +103,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     endedKeys.find(id) !== undefined || isShutOut(holderOf(id, roster), { moderation, grants })
   const claims = await ClaimService.open(backbone, { roster, isGone, limits, clock, log })
 
+  const baseUrl = () => settings.httpBase
+  const coordination = await CoordinationService.open(backbone, { channels, guards, clock, baseUrl })
+
   const services = {
     ...{
       backbone,
@@ -113,7 +119,19 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
       mailboxes,
       direct,
     },
-    ...{ moderation, grants, bookmarks, channels, membership, router, guards, tasks, deals, claims },
+    ...{
+      moderation,
+      grants,
+      bookmarks,
+      channels,
+      membership,
+      router,
+      guards,
+      tasks,
+      deals,
+      claims,
+      coordination,
+    },
     makeMemory,
     /** Takes a line that somebody else may cause again and again. */
     warn: log,
@@ -296,6 +314,7 @@ export async function closeServices({
   tasks,
   deals,
   claims,
+  coordination,
   mailboxes,
   guards,
   rosterSync,
@@ -306,6 +325,7 @@ export async function closeServices({
   tasks.close()
   deals.close()
   claims.close()
+  coordination.close()
   mailboxes.stop()
   await guards.close()
   await rosterSync.close()

@@ -3,6 +3,7 @@ import { anyObject, parseAs } from "../protocol/schema.js"
 import { channelSettings } from "../protocol/server-messages.js"
 import { parseBookmarks } from "./channels/bookmarks.js"
 import { parseChannelRecord } from "./channels/record.js"
+import { parseCoordinationRow } from "./coordination/coordination-service.js"
 import { parseDealRecord } from "./deals/deal-table.js"
 import { parseStored } from "./delivery/message-json.js"
 import { parseGrantRow } from "./grants/grant-service.js"
@@ -19,6 +20,7 @@ const readers: Readonly<Record<string, (value: string, key: string) => boolean>>
   audit: (value) => parseAuditEntry(value) !== undefined,
   bookmark: (value) => parseBookmarks(value) !== undefined,
   channel: (value) => parseChannelRecord(value) !== undefined,
+  coordination: (value) => parseCoordinationRow(value) !== undefined,
   "ended-key": (value) => parseKeyEnd(value) !== undefined,
   grant: (value) => parseGrantRow(value) !== undefined,
   guard: (value) => parseAs(members, value) !== undefined,

@@ -9,7 +9,17 @@ import type { Context } from "../context.js"
 import { expectedFailure } from "../exit-status.js"
 import { readGuardFile } from "../input/guard-file.js"
 import { exposureNote, readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
-import { duration, nick, origin, port, rate, seconds, someText, wholeNumber } from "../input/values.js"
+import {
+  duration,
+  httpUrl,
+  nick,
+  origin,
+  port,
+  rate,
+  seconds,
+  someText,
+  wholeNumber,
+} from "../input/values.js"
 import { inheritedSocket, notifyReady } from "../relay/service-manager.js"
 import { serveStoreControl } from "../relay/store-control.js"
 
@@ -49,6 +59,7 @@ export const serve = defineCommand({
     "two-person": flag("let only two operators together delete history"),
     operators: value("FILE", "keys that may lift guards: a did:key or @id per line", someText, "file"),
     "allow-origin": repeated("ORIGIN", "pages that may connect: https://example.org", origin),
+    "http-base": value("URL", "what URLs of coordination channels begin with", httpUrl),
     compat: flag("also accept clients of the first AgentChat"),
   },
   takesUrl: false,
@@ -92,6 +103,7 @@ export const serve = defineCommand({
         allowedOrigins: options["allow-origin"],
         trustedProxies: options["trusted-proxy"],
         listenFd: inheritedSocket(env, system.pid),
+        httpBase: options["http-base"],
         data: data === undefined ? undefined : pathOf(data),
         backbone: backbone === undefined ? undefined : readBackboneAddress(backbone, system.cwd),
       }),

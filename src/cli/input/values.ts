@@ -134,6 +134,14 @@ export const origin: Parse<string> = (text, label) => {
   throw usage(label, `${quote(text)} is no origin; write scheme and host, such as https://chat.example.org`)
 }
 
+/** A http:// or https:// address, perhaps with a path; without the slash at its end. */
+export const httpUrl: Parse<string> = (text, label) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlainUrl = url !== undefined && /^https?:$/.test(url.protocol) && !/[?#@]/.test(text)
+  if (isPlainUrl) return url.href.replace(/\/$/, "")
+  throw usage(label, `${quote(text)} is no address; write http:// or https://, a host, and perhaps a path`)
+}
+
 /** The name of a role. */
 export const role: Parse<string> = (text, label) => nick(text, label)
 

@@ -27,6 +27,9 @@ export interface ChannelOptions {
   readonly mayRead: (id: AgentId, isInvited: boolean) => boolean
 }
 
+/** Who sent a message; not always an agent with a session. */
+type Author = Pick<Agent, "id">
+
 /** A channel: its members, who may join, and the latest messages. */
 export class Channel {
   readonly name: ChannelName
@@ -49,7 +52,7 @@ export class Channel {
   #seq: number
   /** The batch that the next message of the same author extends. */
   #batch: FrameBatch | undefined
-  #batchAuthor: Agent | undefined
+  #batchAuthor: Author | undefined
 
   constructor(options: ChannelOptions) {
     this.name = options.name
@@ -176,7 +179,7 @@ export class Channel {
   }
 
   /** Queues the message that has the newest number for all members but its author, and keeps it for replay. */
-  publish(author: Agent, text: string, ts: number): void {
+  publish(author: Author, text: string, ts: number): void {
     this.#notices.flush()
     this.#queue(author, this.#replayBuffer.append(this.#seq, text, author.id, ts))
   }
@@ -206,7 +209,7 @@ export class Channel {
     this.#replayBuffer.clear()
   }
 
-  #queue(author: Agent | undefined, buffer: FrameBuffer): void {
+  #queue(author: Author | undefined, buffer: FrameBuffer): void {
     if (this.#batchAuthor === author && this.#batch?.extend(buffer) === true) return
     const batch = new FrameBatch(buffer)
     for (const member of this.#members) {

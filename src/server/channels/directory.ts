@@ -3,6 +3,7 @@ import type { Backbone, LogEntry } from "../../backbone/backbone.js"
 import { type Clock, repeat, type Timer } from "../../base/clock.js"
 import { closestNames } from "../../base/closest-names.js"
 import { parseDuration } from "../../base/duration.js"
+import { idOfChannel } from "../../coordination/channel-id.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultChannels, type Limits } from "../../protocol/limits.js"
 import {
@@ -272,7 +273,7 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     const channel = new Channel({
       name,
       record,
-      isPermanent: isPermanent || record.isDurable,
+      isPermanent: isPermanent || record.isDurable || isCoordination(name),
       seq: history === undefined ? this.#seqFloor : 0,
       ...(history !== undefined && { history }),
       limits,
@@ -347,10 +348,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
       this.#unused.delete(channel)
       return
     }
-    const isSame = before !== undefined && (!isDurable || before.seq === seq)
+    const isKept = isDurable || isCoordination(channel.name)
+    const isSame = before !== undefined && (!isKept || before.seq === seq)
     const sweeps = isSame ? before.sweeps + 1 : 1
     const isExpecting = channel.isExpectingOthers((record.maker ?? "") as AgentId)
-    const most = isDurable ? durableSweeps : isExpecting ? keptSweeps : evictableSweeps
+    const most = isKept ? durableSweeps : isExpecting ? keptSweeps : evictableSweeps
     if (sweeps <= most) this.#unused.set(channel, { sweeps, seq })
     else this.#remove(channel)
   }
@@ -412,6 +414,11 @@ export class ChannelDirectory extends EventEmitter<DirectoryEvents> {
     this.#seqFloor = Math.max(this.#seqFloor, channel.seq)
     channel.clear()
   }
+}
+
+/** Reports whether a channel holds events, and is kept like a durable one, also in memory. */
+function isCoordination(name: ChannelName): boolean {
+  return idOfChannel(name) !== undefined
 }
 
 /** Reports whether a channel is one that every relay has. */

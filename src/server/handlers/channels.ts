@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto"
 import { LruMap } from "../../base/lru-map.js"
 import { omitUndefined } from "../../base/plain.js"
+import { idOfChannel } from "../../coordination/channel-id.js"
 import { pairOf } from "../../guards/scopes.js"
 import { type ClientHandlers, type ClientMessage, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
@@ -54,6 +55,15 @@ export function channelHandlers(
         throw new ChatError("IDENTITY_REQUIRED", "durable: only an agent with a key makes durable channels")
       }
       if (isSpoken(message)) admitText(guards, agent, message.channel, [], textOf(settings))
+      if (idOfChannel(message.channel) !== undefined) {
+        throw new ChatError(
+          "UNSUPPORTED",
+          `channel: ${message.channel} is the name of a coordination channel`,
+          {
+            hint: "those are made over HTTP: POST /agent-channel",
+          },
+        )
+      }
       const record = {
         isInviteOnly: message.invite_only ?? false,
         isDurable: message.durable ?? false,

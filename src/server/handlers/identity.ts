@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto"
+import { httpAgent } from "../../coordination/event.js"
 import type { Rights } from "../../grants/decide.js"
 import { agentIdOf, formatDidKey, parsePublicKey } from "../../identity/keys.js"
 import { verifySuccession } from "../../identity/succession.js"
@@ -252,7 +253,7 @@ function newEphemeralId(sessions: Services["sessions"]): AgentId {
     // The first is a digit, so that no usual name, such as "reviewer", has the form of an id.
     let id = `@${base32.charAt(randomInt(base32Digits))}`
     for (const byte of randomBytes(ephemeralIdLength - 1)) id += base32.charAt(byte & 31)
-    if (sessions.find(id) === undefined) return id as AgentId
+    if (sessions.find(id) === undefined && id !== httpAgent) return id as AgentId
   }
 }
 
