@@ -1,5 +1,5 @@
 import type { AgentId } from "../protocol/names.js"
-import { anyObject, list, object, optional, string, text, whole } from "../protocol/schema.js"
+import { anyObject, object, optional, text } from "../protocol/schema.js"
 
 /** The kind of message part that makes a message an event. */
 export const eventPartKind = "agentchat.coordination.event"
@@ -7,19 +7,16 @@ export const eventPartKind = "agentchat.coordination.event"
 /** The agent in whose name a relay sends what comes over HTTP. No session gets this id. */
 export const httpAgent = "@2http222" as AgentId
 
-/** The kinds that this version gives a meaning; any other is stored as well. */
-export const knownKinds = ["spec", "state", "status", "comms", "log"] as const
-
 const payload = anyObject()
 
-/** What somebody appends: `author` is who it claims to be. */
+/** An event to append; `author` is who it claims to be. */
 export const eventInput = object({
   kind: text(64, 1),
   author: optional(text(128)),
   payload,
 })
 
-/** What is needed for a new channel. */
+/** The facts of a new channel. */
 export const channelInput = object({ title: optional(text(200)), created_by: optional(text(128)) })
 
 /** A part of a message that carries an event. */
@@ -56,21 +53,6 @@ export interface ChannelRow {
   readonly closed_at: string | null
   readonly url: string
 }
-
-const concept = object({
-  id: text(128, 1),
-  owner: optional(text(128)),
-  status: string,
-  concept: optional(string),
-})
-
-/** The parts of a `state` payload that have a meaning here; others are kept as they are. */
-export const statePayload = object({
-  updated_by: optional(text(128)),
-  protocol_version: optional(whole()),
-  handoff: optional(object({ holder: optional(text(128)), expected_action: optional(string) })),
-  concepts: optional(list(concept)),
-})
 
 /** Formats a time. @param ms - milliseconds since the Unix epoch */
 export function formatTime(ms: number): string {

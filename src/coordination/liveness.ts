@@ -4,9 +4,9 @@ import { type EventRow, newestOf } from "./event.js"
 /** Seconds within which an agent that holds work posts a `status`. */
 export const cadenceS = 60
 /** An agent is presumed dead when it is silent for longer than this. */
-export const deadMs = 5 * cadenceS * 1_000
+const deadMs = 5 * cadenceS * 1_000
 
-/** What is known about the life of an agent of a channel. */
+/** Facts about the life of an agent of a channel. */
 export interface Presence {
   /** When it posted its newest `status`; null for one that holds work and never did. */
   readonly last_status_at: string | null

@@ -8,7 +8,7 @@ import { cadenceS } from "./liveness.js"
 /** Events in an onboarding document. */
 const recentEvents = 20
 
-/** What one GET of a channel's URL gives. */
+/** The answer to a GET of a channel's URL. */
 export interface Onboarding {
   readonly channel: ChannelRow
   readonly onboarding: string

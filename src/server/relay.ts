@@ -65,7 +65,7 @@ export interface RelayOptions {
   readonly data?: string
   /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
   readonly backbone?: string | Backbone
-  /** What the URLs of coordination channels begin with (default: the address of the relay). */
+  /** The start of the URLs of coordination channels (default: the address of the relay). */
   readonly httpBase?: string
   readonly clock: Clock
   /** Takes one line without its newline. */
@@ -230,7 +230,7 @@ export class Relay {
 
   /** Called once, by {@link startRelay}. */
   async listen(): Promise<void> {
-    const { port, host, listenFd, allowedOrigins, log, compat } = this.#options
+    const { port, host, listenFd, log, compat } = this.#options
     this.#server.maxConnections = this.#limits.sessions + spareConnections
     this.#server.on("connection", (socket: Socket) => this.#onConnection(socket))
     const bound = await listen(this.#server, listenFd === undefined ? { port, host } : { fd: listenFd })
@@ -239,7 +239,6 @@ export class Relay {
       this.#host = bound.address
       this.#pageRules = this.#makePageRules(bound.address)
     }
-    this.#port = await listen(this.#server, port, host)
     this.#settings.httpBase ||= this.url.replace(/^ws/, "http")
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#onUpgrade(request, socket, head),

@@ -51,7 +51,7 @@ export interface RelaySettings {
   readonly isTwoPerson: boolean
   /** True if only agents with a grant may enter. */
   readonly isClosed: boolean
-  /** What the URLs of coordination channels begin with; known when the relay listens. */
+  /** The start of the URLs of coordination channels; known when the relay listens. */
   httpBase: string
   readonly clock: Clock
   /** Takes one line without its newline. */

@@ -27,7 +27,7 @@ export interface ChannelOptions {
   readonly mayRead: (id: AgentId, isInvited: boolean) => boolean
 }
 
-/** Who sent a message; not always an agent with a session. */
+/** The author of a message; not always an agent with a session. */
 type Author = Pick<Agent, "id">
 
 /** A channel: its members, who may join, and the latest messages. */

@@ -15,7 +15,7 @@ import type { ModerationService } from "../moderation/moderation-service.js"
 import type { EndedKeys } from "../roster/ended-keys.js"
 import type { Origin } from "../sessions/origin.js"
 
-/** Who sent a request. */
+/** The client of a request. */
 export interface Caller {
   /** The agent that grants and moderation know it as. */
   readonly id: AgentId

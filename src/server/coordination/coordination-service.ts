@@ -48,7 +48,7 @@ const row = object({
 type Message = ClientMessage<"MSG">
 type Row = NonNullable<ReturnType<typeof parseCoordinationRow>>
 
-/** Who asks, as the door found out. */
+/** The client of a request. */
 interface Caller {
   readonly origin: Origin
   /** True if it is known that the author is who it says. */

@@ -39,7 +39,7 @@ interface Request {
   readonly caller: Caller
 }
 
-/** What a request is for. */
+/** The channel and the view that a request is for. */
 interface Target {
   readonly method: string
   /** Undefined for a malformed id too. */
@@ -55,7 +55,7 @@ type RouteServices = Pick<
   "coordination" | "backbone" | "grants" | "moderation" | "endedKeys" | "channels"
 >
 
-/** What the routes are given besides services. */
+/** The options of the routes. */
 interface RouteOptions {
   readonly clock: Clock
   /** Largest body, in bytes. */

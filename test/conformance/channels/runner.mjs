@@ -98,7 +98,7 @@ async function request({ base, token }, method, path, { body, headers = {} }) {
 }
 
 /**
- * What a step may ask of its answer, by name.
+ * Demands of a step on its answer, by name.
  * @type {Readonly<Record<string, (wanted: any, value: any, answer: Answer, saved: Record<string, any>) => void>>}
  */
 const checks = {
