@@ -107,31 +107,9 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const coordination = await CoordinationService.open(backbone, { channels, guards, clock, baseUrl })
 
   const services = {
-    ...{
-      backbone,
-      writes,
-      sessions,
-      heartbeat,
-      roster,
-      rosterSync,
-      endedKeys,
-      knownAgents,
-      mailboxes,
-      direct,
-    },
-    ...{
-      moderation,
-      grants,
-      bookmarks,
-      channels,
-      membership,
-      router,
-      guards,
-      tasks,
-      deals,
-      claims,
-      coordination,
-    },
+    ...{ backbone, writes, sessions, heartbeat, roster, rosterSync, endedKeys, knownAgents },
+    ...{ mailboxes, direct, moderation, grants, bookmarks, channels, membership },
+    ...{ router, guards, tasks, deals, claims, coordination },
     makeMemory,
     /** Takes a line that somebody else may cause again and again. */
     warn: log,

@@ -115,7 +115,7 @@ export class CoordinationRoutes {
     const { message, query, caller } = request
     const found = await this.#read(request, id)
     const { coordination, grants } = this.#services
-    const mayRead = () => grants.mayRead(caller, channelOf(found.id))
+    const mayRead = () => grants.mayRead(caller, channelOf(found.id), true)
     const since = sinceOf(message, query) ?? found.events[0]?.id ?? 0
     streamEvents(message, response, since, {
       id: found.id,
@@ -158,7 +158,7 @@ export class CoordinationRoutes {
     const limit = limitOf(query)
     const includesClosed = booleanOf(query, "include_closed", true)
     const mayList = (id: ChannelId, isOpen: boolean) =>
-      (includesClosed || isOpen) && grants.mayRead(caller, channelOf(id))
+      (includesClosed || isOpen) && grants.mayRead(caller, channelOf(id), true)
     return ok(coordination.list(limit, mayList))
   }
 
@@ -239,7 +239,7 @@ export class CoordinationRoutes {
   ): Promise<{ readonly id: ChannelId; readonly channel: ChannelRow; readonly events: readonly EventRow[] }> {
     const { coordination, grants } = this.#services
     const channel = id === undefined ? undefined : coordination.get(id)
-    if (id === undefined || channel === undefined || !grants.mayRead(caller, channelOf(id)))
+    if (id === undefined || channel === undefined || !grants.mayRead(caller, channelOf(id), true))
       throw unknownChannel()
     return { id, channel, events: await coordination.events(id) }
   }
@@ -252,7 +252,7 @@ export class CoordinationRoutes {
       grants.refusal(caller, message, () => undefined) ??
       moderation.refusal({ ...caller, formerly: undefined, role: undefined }, message, () => true)
     if (refusal === undefined) return
-    throw grants.mayRead(caller, channel) ? refusal : unknownChannel()
+    throw grants.mayRead(caller, channel, true) ? refusal : unknownChannel()
   }
 }
 

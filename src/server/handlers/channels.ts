@@ -55,15 +55,7 @@ export function channelHandlers(
         throw new ChatError("IDENTITY_REQUIRED", "durable: only an agent with a key makes durable channels")
       }
       if (isSpoken(message)) admitText(guards, agent, message.channel, [], textOf(settings))
-      if (idOfChannel(message.channel) !== undefined) {
-        throw new ChatError(
-          "UNSUPPORTED",
-          `channel: ${message.channel} is the name of a coordination channel`,
-          {
-            hint: "those are made over HTTP: POST /agent-channel",
-          },
-        )
-      }
+      refuseCoordination(message.channel)
       const record = {
         isInviteOnly: message.invite_only ?? false,
         isDurable: message.durable ?? false,
@@ -193,6 +185,14 @@ function checkMaySet(
   const name = channel?.name ?? "the defaults of all channels"
   const who = maker === undefined ? "an operator" : `its maker ${maker} or an operator`
   throw operatorOnly(`SET_CHANNEL: only ${who} changes ${name}`)
+}
+
+/** @throws {ChatError} UNSUPPORTED */
+function refuseCoordination(channel: string): void {
+  if (idOfChannel(channel) === undefined) return
+  throw new ChatError("UNSUPPORTED", `channel: ${channel} is the name of a coordination channel`, {
+    hint: "those are made over HTTP: POST /agent-channel",
+  })
 }
 
 function operatorOnly(message: string): ChatError {
