@@ -422,6 +422,9 @@ const signs: Readonly<Record<string, string>> = {
 export function respell(argv: readonly string[]): readonly string[] {
   const [first = "", second = "", third = ""] = argv
   if (first === "send" && Object.hasOwn(signs, second)) return withTarget(argv, signs[second], third, 3)
+  if (first === "watch" && argv.includes("--plain")) {
+    return ["listen", "--format", "text", ...argv.slice(1).filter((word) => word !== "--plain")]
+  }
   if (first === "dm" || first === "anycast") return withTarget(argv, signs[first], second, 2)
   return argv
 }

@@ -120,13 +120,26 @@ async function reportAccepted(
   const target = facts?.targetOf(answer["target"], now)
   const more = omitUndefined({ target })
   const document = { state: "accepted", to, msg_id, ts, seq, recipients, ...more, ...unserved, via }
-  const status = reportSuccess(context, document, `accepted ${formatForTerminal(String(msg_id))}`)
+  const status = reportSuccess(context, document, receiptOf(answer, to, target?.status))
   const silence = target === undefined ? undefined : facts?.describeSilence(to, target, now)
   if (unserved !== undefined) context.io.note(describeUnserved(to, unserved))
   else if (context.config.json) return status
   else if (silence !== undefined) context.io.note(silence)
   else if (recipients === 0) context.io.note(whereItWaits(to))
   return status
+}
+
+/** Names the message, its number in the channel, and who it went to at once. */
+function receiptOf({ msg_id, seq, recipients }: RelayAnswer["answer"], to: Address, status?: string): string {
+  const facts = [
+    `accepted ${String(msg_id)}`,
+    ...(typeof seq === "number" ? [`seq ${seq}`] : []),
+    ...(status === undefined ? [] : [`${to} ${status}`]),
+    ...(typeof recipients !== "number" || status !== undefined
+      ? []
+      : [recipients === 1 ? "1 recipient" : `${recipients} recipients`]),
+  ]
+  return formatForTerminal(facts.join(", "))
 }
 
 function whereItWaits(to: Address): string {
