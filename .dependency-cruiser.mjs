@@ -90,6 +90,7 @@ const mayImportWithin = {
     input: ["."],
     output: [".", "daemon"],
     completion: ["."],
+    service: ["."],
     relay: [".", "input", "output", "daemon"],
     daemon: [".", "input", "relay"],
     chat: [".", "output"],
@@ -104,7 +105,7 @@ const mayImportWithin = {
     mcp: [".", "input", "output", "relay", "daemon", "deals", "hooks", "commands"],
     web: ["."],
     commands: [
-      ...[".", "web", "input", "output", "relay", "daemon", "chat", "completion"],
+      ...[".", "web", "input", "output", "relay", "daemon", "chat", "completion", "service"],
       ...["receipts", "ratings", "deals", "guards", "hooks", "harness", "log", "doctor", "mcp"],
     ],
   },
