@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import type { Clock } from "../base/clock.js"
 import { isPlain, omitUndefined } from "../base/plain.js"
 import type { AgentChatClient } from "../client/client.js"
+import { questionDigest, signAnswer } from "../identity/answer-signature.js"
 import type { Identity } from "../identity/identity-file.js"
 import { signModeration } from "../identity/moderation.js"
 import { ChatError } from "../protocol/errors.js"
@@ -89,9 +90,14 @@ const actions = {
     await feed.look()
     return { conversation: channel }
   }),
-  answer: action({ task: id, text: string }, async ({ client, feed }, { task, text: content }) => {
-    await client.claim(task)
-    await client.done(task, content)
+  answer: action({ task: id, text: string }, async (context, { task, text: answer }) => {
+    const { client, feed, clock, identity, serverId } = context
+    if (identity === undefined)
+      throw new ChatError("IDENTITY_REQUIRED", "task: only an agent with a key answers one")
+    // The whole of the question, which the answer is signed for.
+    const { type: _type, ...question } = await client.claim(task)
+    const facts = { aud: serverId(), task, question: questionDigest(question), answer, ts: clock.now() }
+    await client.request({ type: "DONE", task, content: answer, answer: signAnswer(facts, identity.keyPair) })
     await feed.lookAtTasks()
     return {}
   }),

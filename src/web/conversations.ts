@@ -1,3 +1,4 @@
+import { LruMap } from "../base/lru-map.js"
 import { omitUndefined } from "../base/plain.js"
 import type { ConversationRow, MessageRow, StageRow } from "./shapes.js"
 
@@ -35,7 +36,7 @@ export interface MessagePage {
 export class Conversations {
   readonly #conversations = new Map<string, Conversation>()
   /** By id, in the order of arrival. */
-  readonly #messages = new Map<string, MessageRow>()
+  readonly #messages = new LruMap<string, MessageRow>(maxMessages, (_, message) => this.#unlink(message))
   #characters = 0
   readonly #startTs: number
 
@@ -49,7 +50,7 @@ export class Conversations {
   }
 
   find(id: string): MessageRow | undefined {
-    return this.#messages.get(id)
+    return this.#messages.peek(id)
   }
 
   keys(): Iterable<string> {
@@ -57,8 +58,8 @@ export class Conversations {
   }
 
   /** Yields all messages in the order of arrival. */
-  all(): Iterable<MessageRow> {
-    return this.#messages.values()
+  *all(): Iterable<MessageRow> {
+    for (const [, message] of this.#messages) yield message
   }
 
   /** Adds a message. @returns false if it is known */
@@ -72,8 +73,8 @@ export class Conversations {
     this.#messages.set(message.id, message)
     this.#characters += message.text.length
     if (messages.length > perConversation) this.#drop(messages[0])
-    while (this.#messages.size > maxMessages || this.#characters > maxCharacters) {
-      const [oldest] = this.#messages.values()
+    while (this.#characters > maxCharacters) {
+      const [oldest] = this.all()
       this.#drop(oldest)
     }
     return true
@@ -81,7 +82,7 @@ export class Conversations {
 
   /** Adds a stage to a message. @returns false if the message is not known, or has the stage */
   addStage(id: string, stage: StageRow): boolean {
-    const message = this.#messages.get(id)
+    const message = this.#messages.peek(id)
     if (message === undefined) return false
     if (message.stages.some(({ state, by }) => state === stage.state && by === stage.by)) return false
     const next = { ...message, stages: [...message.stages, stage].slice(-maxStages) }
@@ -164,6 +165,10 @@ export class Conversations {
   #drop(message: MessageRow | undefined): void {
     if (message === undefined) return
     this.#messages.delete(message.id)
+    this.#unlink(message)
+  }
+
+  #unlink(message: MessageRow): void {
     this.#characters -= message.text.length
     const messages = this.#conversations.get(message.conversation)?.messages ?? []
     const at = messages.indexOf(message)

@@ -1,7 +1,9 @@
 /** Finds what waits for a person. Pure: the same state and time always give the same list. */
 
+import { omitUndefined } from "../base/plain.js"
 import type { ClaimEntry } from "../protocol/claims.js"
 import { claimedPaths, overlap } from "../protocol/claims.js"
+import { humanRole } from "../protocol/questions.js"
 import type { AgentRow, DealRow, GuardRow, MeRow, MessageRow, Need, TaskRow } from "./shapes.js"
 
 /** Most entries of the list; the rest waits until these are done. */
@@ -10,8 +12,6 @@ const maxNeeds = 200
 const fullMailbox = 200
 /** Claims that are compared with each other. */
 const comparedClaims = 200
-/** Role of tasks for a person. */
-const personRole = "human"
 
 /** The state that the list is made from. */
 export interface NeedSources {
@@ -61,9 +61,12 @@ function* agentsOf({ agents, me }: NeedSources): Generator<Need> {
 }
 
 function* tasksOf({ tasks, me }: NeedSources): Generator<Need> {
-  for (const { task, role, from, name, content, ts, worker } of tasks) {
-    if (role.toLowerCase() !== personRole || (worker !== undefined && worker !== me.id)) continue
-    yield { id: `task ${task}`, kind: "task", sinceTs: ts, facts: { name }, text: content, agent: from, task }
+  for (const entry of tasks) {
+    const { task, role, from, name, content, ts, worker } = entry
+    if (role.toLowerCase() !== humanRole || (worker !== undefined && worker !== me.id)) continue
+    const end = omitUndefined({ expiresTs: entry.expires_ts, fallback: entry.default })
+    const about = { text: content, agent: from, task, ...end }
+    yield { id: `task ${task}`, kind: "task", sinceTs: ts, facts: { name }, ...about }
   }
 }
 

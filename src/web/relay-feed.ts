@@ -1,6 +1,7 @@
 import { type Clock, repeat, type Timer } from "../base/clock.js"
 import { omitUndefined } from "../base/plain.js"
 import type { AgentChatClient } from "../client/client.js"
+import { type Checked, checkMessage } from "../client/message-check.js"
 import { ChatError } from "../protocol/errors.js"
 import { persistentIdPattern } from "../protocol/names.js"
 import type { RosterEntry, ServerMessage, TaskEntry } from "../protocol/server-messages.js"
@@ -32,6 +33,9 @@ export interface FeedOptions {
   /** Reports a failure that no person waits for. */
   readonly log: (line: string) => void
 }
+
+/** A message of the person, without what its being its own says. */
+type OwnMessage = Omit<MessageRow, "isMine" | "isForMe" | "stages" | "parts" | "from" | "name" | "verified">
 
 /** Follows a relay, and folds what it says into the model. */
 export class RelayFeed {
@@ -135,13 +139,11 @@ export class RelayFeed {
   }
 
   /** Takes a message that the person has sent. */
-  takeOwn(
-    message: Omit<MessageRow, "isMine" | "isForMe" | "stages" | "parts" | "from" | "name">,
-    to: string[],
-  ): void {
+  takeOwn(message: OwnMessage, to: string[]): void {
     const { model } = this.#options
     const { id: from, name } = model.me
-    const own = { ...message, from, name, isMine: true, isForMe: false, parts: 0, stages: [] }
+    const { hasKey: verified } = this.#options
+    const own = { ...message, from, name, verified, isMine: true, isForMe: false, parts: 0, stages: [] }
     model.addMessage(own, this.#titleOf(message.conversation), to)
     model.markRead(message.conversation, message.ts)
   }
@@ -163,6 +165,8 @@ export class RelayFeed {
     for (const event of ["agent_joined", "channel_changed"] as const) client.on(event, () => this.#lookSoon())
     for (const event of ["proposal", "accept", "reject", "complete", "dispute"] as const)
       client.on(event, () => void this.lookAtDeals().catch((error: unknown) => this.#onFailure(error)))
+    for (const event of ["task", "task_lost", "task_expired"] as const)
+      client.on(event, () => void this.lookAtTasks().catch((error: unknown) => this.#onFailure(error)))
     client.on("guard", () => void this.lookAtGuards().catch((error: unknown) => this.#onFailure(error)))
     client.on("disconnect", (error) => this.#setOffline(error.message))
     client.on("reconnect", (welcome) => {
@@ -256,22 +260,39 @@ export class RelayFeed {
     }
   }
 
-  #takeMessage(message: ServerMessage<"MSG">): void {
-    const { model } = this.#options
-    const { from, to, name, mentions = [], content, parts = [], msg_id: id, ts } = message
-    const { me } = model
+  /** Returns the row of a message as the relay keeps it, with its signature checked. */
+  rowOf(message: ServerMessage<"MSG">): MessageRow {
+    const { me } = this.#options.model
+    const reader = { serverId: this.#serverId, ids: [me.id], names: [me.name], isOlder: false }
+    try {
+      return this.#rowOf(checkMessage(message, reader))
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      return this.#rowOf({ ...message, verified: false })
+    }
+  }
+
+  #rowOf(message: Checked<ServerMessage<"MSG">>): MessageRow {
+    const { from, to, name, mentions = [], content, parts = [], msg_id: id, ts, verified } = message
+    const { me } = this.#options.model
     const isDirect = to.startsWith("@")
     const isMine = from === me.id
     const conversation = isDirect ? (isMine ? to : from) : to
     const isForMe = !isMine && (isDirect || mentions.includes(me.id) || mentions.includes(`@${me.name}`))
     const { seq, kind, in_reply_to: re } = message
-    const row: MessageRow = {
-      ...{ id, conversation, from, name, ts, mentions, isMine, isForMe },
+    return {
+      ...{ id, conversation, from, name, ts, mentions, isMine, isForMe, verified },
       ...{ text: content, parts: parts.length, stages: [] },
       ...omitUndefined({ seq, kind, re }),
     }
+  }
+
+  #takeMessage(message: Checked<ServerMessage<"MSG">>): void {
+    const row = this.#rowOf(message)
+    const { conversation, isMine, name, mentions } = row
+    const isDirect = message.to.startsWith("@")
     const title = isDirect && !isMine ? name : this.#titleOf(conversation)
-    model.addMessage(row, title, isDirect ? [to] : mentions)
+    this.#options.model.addMessage(row, title, isDirect ? [message.to] : mentions)
   }
 
   #titleOf(conversation: string): string {

@@ -105,8 +105,8 @@ export interface MessageRow {
   readonly isMine: boolean
   readonly isForMe: boolean
   readonly stages: readonly StageRow[]
-  /** True if its signature was checked, false if it was wrong; absent without one. */
-  readonly verified?: boolean
+  /** True if the key of its author signed it. */
+  readonly verified: boolean
 }
 
 /** A task that is not finished. `leaseUntilTs`: when its worker loses it. */
@@ -200,6 +200,9 @@ export interface Need {
   readonly task?: string
   readonly deal?: string
   readonly scope?: string
+  /** When a task expires, and the answer that it then gets. */
+  readonly expiresTs?: number
+  readonly fallback?: string
 }
 
 /** Everything but the messages, which the page asks for by conversation. */

@@ -10,20 +10,17 @@ import { Access, type Entry } from "./access.js"
 import { runAction } from "./actions.js"
 import { DealBook } from "./deals.js"
 import { EventStream } from "./event-stream.js"
+import { History } from "./history.js"
 import { Model } from "./model.js"
 import { readPageFiles } from "./page-files.js"
 import type { ReadPositions } from "./read-positions.js"
 import { RelayFeed } from "./relay-feed.js"
-import { matchesSearch, parseSearch } from "./search.js"
-import type { MessageRow } from "./shapes.js"
 
 /** Milliseconds for which changes are gathered before the pages get them. */
 const gatherMs = 40
 /** Milliseconds after a change of the positions until they are written. */
 const saveMs = 1_000
 const maxBodyBytes = 1024 * 1024
-/** Most messages in one answer. */
-const maxPage = 200
 const maxConnections = 256
 const actionPath = "/api/do/"
 
@@ -81,6 +78,7 @@ export class WebServer {
   readonly #files = readPageFiles()
   readonly #stream: EventStream
   readonly #deals = new DealBook()
+  readonly #history: History
   readonly #reads: Readonly<Record<string, Read>>
   #access: Access | undefined
   #port = 0
@@ -103,6 +101,7 @@ export class WebServer {
       ...{ client, model: this.model, deals: this.#deals, clock, log, hasKey, url: relayUrl },
       onServer: (serverId) => this.#restorePositions(serverId),
     })
+    this.#history = new History(client, this.model, (message) => this.feed.rowOf(message))
     this.#reads = this.#makeReads()
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch((error: unknown) => {
@@ -202,11 +201,14 @@ export class WebServer {
     const { client, clock } = this.#options
     return {
       "/api/state": () => ({ now: clock.now(), ...model.snapshot() }),
-      "/api/messages": (query) => {
-        const limit = Math.min(Number(query.get("limit")) || maxPage, maxPage)
-        return model.conversations.page(query.get("in") ?? "", query.get("before") ?? undefined, limit)
-      },
-      "/api/search": (query) => this.#search(query.get("q") ?? ""),
+      "/api/messages": (query) =>
+        this.#history.page({
+          conversation: query.get("in") ?? "",
+          before: query.get("before") ?? undefined,
+          beforeTs: wholeIn(query, "beforeTs"),
+          limit: wholeIn(query, "limit"),
+        }),
+      "/api/search": (query) => this.#history.search(query.get("q") ?? "", clock.now()),
       "/api/verify": (query) => {
         const statements = this.#deals.verify(query.get("deal") ?? "")
         if (statements === undefined) throw new ChatError("PROPOSAL_NOT_FOUND", "deal: is not known here")
@@ -224,14 +226,6 @@ export class WebServer {
         return { list }
       },
     }
-  }
-
-  /** Returns the newest messages that are searched for. */
-  #search(text: string): { readonly messages: readonly MessageRow[]; readonly more: boolean } {
-    const search = parseSearch(text, this.#options.clock.now())
-    const found = [...this.model.conversations.all()].filter((message) => matchesSearch(message, search))
-    found.sort((a, b) => b.ts - a.ts)
-    return { messages: found.slice(0, maxPage), more: found.length > maxPage }
   }
 
   async #act(name: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -284,6 +278,12 @@ export class WebServer {
       this.#options.log(`read positions are not saved: ${stackOf(error)}`)
     }
   }
+}
+
+/** Returns a whole number of a query; undefined if it is none. */
+function wholeIn(query: Query, name: string): number | undefined {
+  const text = query.get(name)
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 async function answerWith(response: ServerResponse, make: () => object | Promise<object>): Promise<void> {

@@ -1,4 +1,5 @@
 import { ensureDirectory, ensureHome, openHome } from "../../daemon/files/home.js"
+import { humanRole } from "../../protocol/questions.js"
 import { defineCommand, flag, value } from "../command.js"
 import { port, someText } from "../input/values.js"
 import { lastingIdentity } from "../relay/person-identity.js"
@@ -45,7 +46,7 @@ export const web = defineCommand({
       const { random } = context.system
       return await servePage(context, {
         ...where,
-        client: new AgentChatClient({ ...client, reconnect: true, random }),
+        client: new AgentChatClient({ ...client, role: humanRole, reconnect: true, random }),
         relayUrl: client.server,
         identity: client.identity,
         name: client.name,

@@ -8,6 +8,7 @@ import { createIdentity, type Identity } from "../../identity/identity-file.js"
 import { signWakeLease } from "../../identity/wake-lease.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { Nick } from "../../protocol/names.js"
+import { humanRole } from "../../protocol/questions.js"
 import { startRelay } from "../../server/relay.js"
 import type { Context } from "../context.js"
 import { servePage } from "./open-page.js"
@@ -70,7 +71,14 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<n
     io.note("demo: four scripted agents on a relay of their own; Ctrl-C ends it")
     return await servePage(context, {
       ...options,
-      client: new AgentChatClient({ server, name: "you", identity: person, clock, reconnect: true }),
+      client: new AgentChatClient({
+        server,
+        name: "you",
+        identity: person,
+        clock,
+        role: humanRole,
+        reconnect: true,
+      }),
       ...{ relayUrl: server, identity: person, name: "you", directory, positions: undefined },
       onReady: () => {
         play = perform(scene)
@@ -194,11 +202,14 @@ const script: readonly Step[] = [
       { kind: "request" },
     ),
   ({ actors }) =>
-    actors.ada.client.send(
-      "+human",
-      "May I publish 1.4.0 to the registry? It cannot be taken back.",
-      askChoices,
-    ),
+    actors.ada.client.request({
+      ...{
+        type: "MSG",
+        to: "+human",
+        content: "May I publish 1.4.0 to the registry? It cannot be taken back.",
+      },
+      ...{ choices: ["yes", "no"], default: "no", ttl_s: 3_600 },
+    }),
   status("dee", "waiting", "needs the password of the staging database"),
   deal("bo", "cy", "Review the tokenizer", "12"),
   ({ actors, person }) =>
@@ -212,8 +223,6 @@ const script: readonly Step[] = [
   ({ actors }) => actors.ada.client.send("+tester", "Run the long tests on parser-1.4, with LONG=1"),
   wake("cy", false),
 ]
-
-const askChoices: Parameters<AgentChatClient["send"]>[2] = {}
 
 /** Two agents only answer each other, until a guard stops them. */
 async function thankEachOther({ actors, clock, signal }: Scene): Promise<void> {

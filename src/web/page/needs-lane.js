@@ -70,9 +70,16 @@ export class NeedsLane {
       { class: `need need-${kind}` },
       open,
       shown !== "" && h("p", { class: "need-text", dir: "auto" }, shown),
+      need.expiresTs !== undefined && endOf(need.expiresTs, need.fallback),
       ...actionsOf(need, this.#show),
     )
   }
+}
+
+/** Says how long an answer is waited for, and what counts without one. @param {number} ts @param {string} [fallback] */
+function endOf(ts, fallback) {
+  const words = fallback === undefined ? "" : ` · ${t("need.default", { answer: fallback })}`
+  return h("p", { class: "hint need-text" }, timeOf(ts, "left"), words)
 }
 
 /**
@@ -112,9 +119,7 @@ function signedActionsOf(need) {
 
 /** @param {Need} need @returns {string[]} */
 function choicesOf({ task }) {
-  const found = app.state.tasks.find((each) => each.task === task)
-  const choices = found !== undefined && "choices" in found ? found.choices : []
-  return Array.isArray(choices) ? choices.map(String) : []
+  return [...(app.state.tasks.find((each) => each.task === task)?.choices ?? [])]
 }
 
 /** @param {HTMLElement[]} buttons */

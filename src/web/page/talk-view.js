@@ -96,12 +96,12 @@ export class TalkView {
     this.markRead()
   }
 
-  /** @param {string} wanted @param {string} [before] */
+  /** @param {string} wanted @param {MessageRow} [before] */
   async #load(wanted, before) {
     /** @type {{ messages: MessageRow[], more: boolean } | undefined} */
     let page
     await attempt(async () => {
-      page = await get("messages", { in: wanted, before, limit: pageSize })
+      page = await get("messages", { in: wanted, before: before?.id, beforeTs: before?.ts, limit: pageSize })
     })
     return page
   }
@@ -111,7 +111,7 @@ export class TalkView {
     const wanted = this.#key
     if (oldest === undefined || this.#isLoading) return false
     this.#isLoading = true
-    const page = await this.#load(wanted, oldest.id)
+    const page = await this.#load(wanted, oldest)
     this.#isLoading = false
     if (page === undefined || this.#key !== wanted) return false
     const heightBefore = this.scroller.scrollHeight - this.scroller.scrollTop
@@ -370,8 +370,9 @@ function headOf({ from, name, ts, seq, kind, verified }) {
     agentLabel(from, name),
     h("time", { datetime: new Date(ts).toISOString(), title: fullTime(ts) }, clockTime(ts)),
     kind !== undefined && badge(t(`kind.${kind}`), `kind-${kind}`),
-    verified === true && badge(`✓ ${t("talk.verified")}`, "good"),
-    verified === false && badge(`✕ ${t("talk.forged")}`, "bad"),
+    verified
+      ? h("span", { class: "signed", title: t("talk.verified.means") }, `✓ ${t("talk.verified")}`)
+      : h("span", { class: "unsigned", title: t("talk.unverified.means") }, t("talk.unverified")),
     seq !== undefined && h("span", { class: "id" }, `#${seq}`),
   )
 }
