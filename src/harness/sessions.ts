@@ -73,7 +73,7 @@ export function sessionFile(root: Pick<RootPaths, "sessions">, session: string):
   return join(root.sessions, `${hashOf(session)}${suffix}`)
 }
 
-/** Returns the path of what a session's background hook has printed and no other hook has confirmed. */
+/** Returns the path of the output of a session's background hook that no other hook has confirmed. */
 export function rungFile(root: Pick<RootPaths, "sessions">, session: string): string {
   return sessionFile(root, session).replace(/json$/, "rung")
 }

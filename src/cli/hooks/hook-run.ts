@@ -37,7 +37,6 @@ import { type InstanceName, nickPattern } from "../../protocol/names.js"
 import { type Config, mergeConfig } from "../config.js"
 import type { Context, Io } from "../context.js"
 import { readUnread, readUpTo, takeAsHook, type Unread } from "./digest.js"
-import type { HookRequest } from "./hook-words.js"
 import { readPayload } from "./payload.js"
 import {
   endLostSessions,
@@ -46,6 +45,17 @@ import {
   startSessionDaemon,
   stopSessionDaemon,
 } from "./session-daemon.js"
+
+/** A call of `agentchat hook`, as it was on the command line, unvalidated. */
+export interface HookRequest {
+  readonly harness: string
+  /** The harness's own name of the event. */
+  readonly name: string
+  /** `block` denies an edit of a claimed path, any other text is a warning; undefined for neither. */
+  readonly claims?: string | undefined
+  /** True to wait in the background. */
+  readonly isRewake: boolean
+}
 
 /**
  * @returns exit status 0: several harnesses refuse a tool call or a prompt after any other

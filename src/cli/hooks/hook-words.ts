@@ -1,16 +1,6 @@
 import { ChatError } from "../../protocol/errors.js"
 import type { Context } from "../context.js"
-
-/** A call of `agentchat hook`, as it was on the command line, unvalidated. */
-export interface HookRequest {
-  readonly harness: string
-  /** The harness's own name of the event. */
-  readonly name: string
-  /** `block` denies an edit of a claimed path, any other text is a warning; undefined for neither. */
-  readonly claims?: string | undefined
-  /** True to wait in the background. */
-  readonly isRewake: boolean
-}
+import type { HookRequest } from "./hook-run.js"
 
 /**
  * Reads a command line as `install` registers it. Loading the parser would take a fourth of the time of a hook.

@@ -12,7 +12,6 @@ import { describeProcess, parseProcessRecord, processState } from "../../daemon/
 import { readStateFile, writeStateFile } from "../../daemon/files/state-file.js"
 import { ringNonceIn } from "../../daemon/wake/echo.js"
 import type { WakeDoor } from "../../daemon/wake/session-doors.js"
-import type { HookEvent, HookKind } from "../hooks/event.js"
 import { rungFile, type SessionRecord, sessionFile } from "../sessions.js"
 import { ringFile, ringFileDoor } from "./ring-file.js"
 
@@ -23,7 +22,7 @@ const gapMs = 60_000
 /** Lines of a ring that are remembered: more than a digest shows. */
 const maxLines = 100
 
-/** What a background hook has printed for a session. */
+/** The output of a background hook for a session. */
 export interface Rung {
   /** Number of the ring. */
   readonly nonce: string
@@ -81,9 +80,9 @@ export class RewakeTurn {
 }
 
 /** Kinds of events that happen in a turn. Of a session that was idle, they prove that the ring has started it. */
-const turnKinds: ReadonlySet<HookKind> = new Set(["before-tool", "after-tool", "stop", "needs-user"])
+const turnKinds: ReadonlySet<string> = new Set(["before-tool", "after-tool", "stop", "needs-user"])
 /** Kinds that say nothing about the ring. */
-const otherKinds: ReadonlySet<HookKind> = new Set(["notification", "other"])
+const otherKinds: ReadonlySet<string> = new Set(["notification", "other"])
 
 /**
  * Returns what an event proves that the session has been shown by its background hook. After a prompt of its user nothing
@@ -92,7 +91,7 @@ const otherKinds: ReadonlySet<HookKind> = new Set(["notification", "other"])
 export function takeRung(
   root: Root,
   session: string,
-  { kind, prompt }: Pick<HookEvent, "kind" | "prompt">,
+  { kind, prompt }: { readonly kind: string; readonly prompt: string },
 ): Rung | undefined {
   if (otherKinds.has(kind)) return undefined
   const path = rungFile(root, session)
