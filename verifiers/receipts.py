@@ -481,6 +481,12 @@ class Line:
         self.status, self.problem = status, problem
 
     @property
+    def is_decision(self):
+        """True for the signed answer of a person, which says nothing about deals."""
+        value = self.value if isinstance(self.value, dict) else {}
+        return value.get("type") == "DECISION" and SIGNED["v"](value.get("v"))
+
+    @property
     def kind(self):
         kind = self.value.get("type") if isinstance(self.value, dict) else None
         return kind if isinstance(kind, str) and kind in ("RECEIPT", "ROTATION", "REVOCATION") else None
@@ -577,7 +583,7 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     options = parser.parse_args(arguments)
     try:
-        lines, _ = read_lines(options.file)
+        lines = [line for line in read_lines(options.file)[0] if not line.is_decision]
         key_lines = [line for source in options.keys for line in read_key_lines(source)]
     except OSError as error:
         name = shown(str(error.filename))[1:-1] if error.filename else "the input"

@@ -1,7 +1,9 @@
 /**
  * Maps the end of a command to its exit status. A failure exits with the status that `errorSpecs` in
  * protocol/errors.ts gives its code, an interrupted command with 130 or 143, a success with 0. Two commands define
- * further statuses: `receipts verify` and `store verify`.
+ * further statuses: `receipts verify` and `store verify`. `ask` exits with 0 if somebody answered, 9 (EXPIRED) if the question
+ * expired, also if it prints the default answer, 11 (UNSERVED) if the time is over and nobody with the role human is online,
+ * and 4 (TIMEOUT) if the time is over otherwise.
  */
 
 import { completeHint } from "../base/command-hint.js"

@@ -27,6 +27,7 @@ import type {
   RosterEntry,
   ServerMessage,
 } from "../protocol/server-messages.js"
+import { answerTask } from "./answer-task.js"
 import type { Connection, ConnectOptions } from "./connection.js"
 import { Deals } from "./deals/deals.js"
 import type { AgentChatClientEvents } from "./events.js"
@@ -237,6 +238,23 @@ export class AgentChatClient extends EventEmitter<AgentChatClientEvents> {
   /** Ends a task and sends `content` to the agent that asked. */
   async done(task: string, content?: string): Promise<void> {
     await this.#request({ type: "DONE", task, ...omitUndefined({ content }) })
+  }
+
+  /**
+   * Answers a question: takes the task, signs the answer and ends the task.
+   * @param answer - a choice, in any case, JSON of the schema, or a text
+   * @throws {ChatError} INVALID_MSG if it does not fit, and its hint says what does; IDENTITY_REQUIRED, TASK_NOT_FOUND, LEASE_LOST
+   */
+  async answer(task: string, answer: string): Promise<void> {
+    const { keyPair } = this.#identity.require()
+    const relay = this.#requireConnection("answer")
+    await answerTask(
+      (frame) => relay.request(frame),
+      { task, answer },
+      {
+        ...{ aud: relay.welcome.server_id, keyPair, ts: this.#clock.now() },
+      },
+    )
   }
 
   /** Gives a task back, for the next worker. */

@@ -33,7 +33,7 @@ import { DaemonMemory } from "./session/daemon-memory.js"
 import { LeasedTasks } from "./session/leased-tasks.js"
 import { Presence } from "./session/presence.js"
 import { ReadReceipts } from "./session/read-receipts.js"
-import { RelayMessages } from "./session/relay-messages.js"
+import { RelayMessages, type VerifiedAnswer } from "./session/relay-messages.js"
 import type { OutboxStatus } from "./status.js"
 import { type DaemonFacts, StatusWriter } from "./status-writer.js"
 import { Bell } from "./wake/bell.js"
@@ -147,7 +147,8 @@ export class Daemon {
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
     const senders = this.#senders
     const services = { channels, deliveryStatus, tasks, stops, breaker, sender, senders, inbox, log }
-    this.#messages = new RelayMessages(services)
+    const onAnswer = (answer: VerifiedAnswer) => this.#onAnswer(answer)
+    this.#messages = new RelayMessages({ ...services, onAnswer })
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }
@@ -399,6 +400,12 @@ export class Daemon {
     }
     this.#status.setProblem("channels", failures.temporary)
     this.#save()
+  }
+
+  /** Keeps the answer to a question with choices. */
+  #onAnswer({ question, task, answer, by, aud, ts, sig }: VerifiedAnswer): void {
+    const decision = { v: 1, type: "DECISION", task, question, answer, by, aud, ts, sig } as const
+    if ("choices" in (JSON.parse(question) as object)) this.#deals?.addDecision(decision)
   }
 
   #notify(code: string, text: string): void {

@@ -36,8 +36,8 @@ interface SignedAnswer {
 
 const answerType = "agentchat.answer+jws"
 
-/** Returns the base64url of the SHA-256 of a question's canonical JSON. */
-export function questionDigest({
+/** Returns the canonical JSON of a question. */
+export function questionText({
   role,
   content,
   parts,
@@ -47,7 +47,16 @@ export function questionDigest({
 }: SeenQuestion): string {
   const given = parts !== undefined && parts.length > 0 ? parts : undefined
   const question = omitUndefined({ content, parts: given, choices, schema, default: fallback })
-  const text = canonicalize({ role: role.toLowerCase(), ...question })
+  return canonicalize({ role: role.toLowerCase(), ...question })
+}
+
+/** Returns the base64url of the SHA-256 of a question's canonical JSON. */
+export function questionDigest(question: SeenQuestion): string {
+  return digestOfText(questionText(question))
+}
+
+/** Returns the digest of a question by its {@link questionText}. */
+export function digestOfText(text: string): string {
   return createHash("sha256").update(text).digest("base64url")
 }
 

@@ -19,6 +19,25 @@ export interface Receipt {
   readonly dispute?: readonly Statement<"DISPUTE">[]
 }
 
+/**
+ * The signed answer to a question with choices. Receipts verifiers skip it. `question` is canonical JSON, whose SHA-256 the
+ * signature covers, see `identity/answer-signature.ts`.
+ */
+export interface Decision {
+  readonly v: 1
+  readonly type: "DECISION"
+  readonly task: string
+  readonly question: string
+  readonly answer: string
+  /** The id of the agent that answered. */
+  readonly by: string
+  /** `server_id` of the relay. */
+  readonly aud: string
+  /** Milliseconds since the Unix epoch. */
+  readonly ts: number
+  readonly sig: string
+}
+
 const fields = new Set(["v", "type", "proposal", "accept", "complete", "dispute"])
 const maxPerVerb = 2
 
@@ -37,8 +56,8 @@ export function dealOfReceipt({ proposal, accept, complete, dispute = [] }: Rece
   return dealOf([proposal, accept, ...complete, ...dispute])
 }
 
-/** Returns the line of a receipt in receipts.jsonl: canonical JSON (RFC 8785), without the newline. */
-export function formatReceipt(receipt: Receipt): string {
+/** Returns the line of a receipt or a decision in receipts.jsonl: canonical JSON (RFC 8785), without the newline. */
+export function formatReceipt(receipt: Receipt | Decision): string {
   return canonicalize(receipt)
 }
 

@@ -42,6 +42,8 @@ const relayErrors = {
 const localErrors = {
   UNREACHABLE: { exit: 8, retry: true, summary: "no relay answers at the address" },
   TIMEOUT: { exit: 4, retry: true, summary: "no answer in time" },
+  EXPIRED: { exit: 9, retry: false, summary: "a question expired before somebody answered it" },
+  UNSERVED: { exit: 11, retry: true, summary: "no answer in time, and no person who could answer is online" },
   NOT_WAKEABLE: { exit: 4, retry: true, summary: "the agent is not proven to wake, as was required" },
   CANCELLED: { exit: 1, retry: false, summary: "a person was asked, and did not confirm it" },
   USAGE: { exit: 2, retry: false, summary: "the command line is not valid" },

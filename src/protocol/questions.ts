@@ -146,7 +146,6 @@ export function choiceOf(choices: readonly string[], answer: string): string {
   if (found !== undefined) return found
   throw new ChatError("INVALID_MSG", "content: is none of the choices", {
     hint: `answer with one of: ${choices.join(", ")}`,
-    candidates: choices,
   })
 }
 

@@ -75,6 +75,7 @@ describe("the commands of the documents", { timeout: 120_000 }, () => {
         expect(sh(line.replace("12", String(seq))).status).toBe(0)
       },
       "agentchat ask +reviewer": (line) => expect(sh(line.replace("--wait 300", "--wait 1")).status).toBe(4),
+      "agentchat ask +human": (line) => expect(sh(line.replace("--wait 1h", "--wait 1")).status).toBe(9),
       "agentchat ask @bob": async (line) => {
         const asking = spawn("sh", ["-c", line], { cwd: place.dir, env: place.env })
         let answer = ""

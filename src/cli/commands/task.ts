@@ -9,7 +9,8 @@ import { reportSuccess } from "../exit-status.js"
 import { textArgument } from "../input/text-source.js"
 import { anyText, closeChoice, someText } from "../input/values.js"
 import { formatAge } from "../output/time.js"
-import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
+import { chooseDaemon, type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
+import { withSession } from "../relay/session.js"
 
 const verbs = ["list", "claim", "done", "fail", "extend"] as const
 
@@ -45,6 +46,8 @@ export const task = defineCommand({
         return claim(context, input, id)
       case "done": {
         const content = text === undefined ? undefined : await textArgument(text, context.io.input)
+        if (content !== undefined && chooseDaemon(context, input) === undefined)
+          return answerOnSession(context, input, { task: id, answer: content })
         return update(context, input, { type: "DONE", task: id, ...omitUndefined({ content }) })
       }
       case "fail":
@@ -90,6 +93,32 @@ async function claim(context: Context, choice: RequestOptions, id: string): Prom
   const document = { task: claimed, role, from, name, content, parts, lease_ms, attempt }
   const lines = content.split(/\r?\n/).map((line) => formatForTerminal(line.replaceAll("\t", "  ")))
   return reportSuccess(context, document, lines)
+}
+
+/** Answers on a session of the command's own, which has to take the task to know what to sign. */
+async function answerOnSession(
+  context: Context,
+  choice: RequestOptions,
+  { task: id, answer }: { readonly task: string; readonly answer: string },
+): Promise<number> {
+  await withSession(context, choice, async (connection, identity) => {
+    const { server_id: aud } = connection.welcome
+    const { answerTask } = await import("../../client/answer-task.js")
+    if (identity === undefined) await connection.request({ type: "DONE", task: id, content: answer })
+    else
+      await answerTask(
+        (frame) => connection.request(frame),
+        { task: id, answer },
+        {
+          ...{ aud, keyPair: identity.keyPair, ts: context.clock.now() },
+        },
+      )
+  })
+  return reportSuccess(
+    context,
+    { task: id, state: states.DONE, via: "relay" },
+    `${states.DONE} ${formatForTerminal(id)}`,
+  )
 }
 
 const states = { DONE: "done", FAIL: "given back", EXTEND: "extended" } as const

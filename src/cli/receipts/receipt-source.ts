@@ -27,7 +27,7 @@ export type Entry =
   | { readonly kind: "key"; readonly statement: KeyStatement }
   | { readonly kind: "invalid"; readonly problem: string }
   /** Of a type or version that this program does not know. */
-  | { readonly kind: "unknown"; readonly problem: string }
+  | { readonly kind: "unknown"; readonly problem: string; readonly isDecision?: true }
 
 export interface PlacedEntry {
   /** Number of the line, or of the element in the array of a document; from 1. */
@@ -51,6 +51,16 @@ const receiptStart = '{"accept":'
 export function* readEntries(
   file: ReadableFile,
   skips: (line: string) => boolean = () => false,
+): Generator<PlacedEntry, void, undefined> {
+  for (const placed of allEntries(file, skips)) {
+    const { entry } = placed
+    if (entry.kind !== "unknown" || entry.isDecision !== true) yield placed
+  }
+}
+
+function* allEntries(
+  file: ReadableFile,
+  skips: (line: string) => boolean,
 ): Generator<PlacedEntry, void, undefined> {
   if (isDocument(file)) {
     yield* documentEntries(file)
@@ -217,6 +227,8 @@ function entryOf(value: unknown): Entry {
 
 function bareEntryOf(value: object): Entry {
   const { type, v } = value as Partial<Record<string, unknown>>
+  if (type === "DECISION" && v === 1)
+    return { kind: "unknown", problem: "is the answer of a person", isDecision: true }
   const isKey = type === "ROTATION" || type === "REVOCATION"
   if (type !== "RECEIPT" && !isKey) return { kind: "unknown", problem: "type: is not RECEIPT" }
   if (v !== 1) return { kind: "unknown", problem: "v: is an unknown version" }

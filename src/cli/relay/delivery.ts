@@ -1,5 +1,5 @@
 /** Sends a message and waits until it reaches a delivery stage, or is answered. */
-import { omitUndefined } from "../../base/plain.js"
+import { isPlain, omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import type { Connection } from "../../client/connection.js"
 import type { DaemonPaths } from "../../daemon/files/paths.js"
@@ -9,6 +9,7 @@ import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
 import type { Address } from "../../protocol/names.js"
+import { humanRole, isQuestion } from "../../protocol/questions.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { notePrintedAnswer } from "../daemon/printed-answers.js"
@@ -37,6 +38,14 @@ export interface ReachedStage {
   readonly method?: string
 }
 
+/** The end of a question that nobody answered in time. */
+export interface Expiry {
+  readonly msg_id: string
+  /** Its default answer. */
+  readonly answer?: string
+  readonly ts: number
+}
+
 /** The answer to a message. */
 export interface Reply {
   readonly msg_id: string
@@ -62,13 +71,18 @@ export class Delivery {
   #addressee: string | undefined
   #msgId: string | undefined
   #reply: Reply | undefined
+  #expiry: Expiry | undefined
+  /** Reports whether the signature of an answer is valid; undefined if any answer counts. */
+  readonly #isValid: ((message: Members) => boolean) | undefined
   #acceptedMs = 0
   #recipients: unknown
   #target: unknown
 
-  constructor(to: Address, wanted: DeliveryStage) {
+  /** @param isValid - checks the proof of an answer; absent if any answer counts */
+  constructor(to: Address, wanted: DeliveryStage, isValid?: (message: Members) => boolean) {
     this.to = to
     this.wanted = wanted
+    this.#isValid = isValid
     if (/^@[0-9a-f]{16}$/.test(to)) this.#addressee = to
   }
 
@@ -90,6 +104,10 @@ export class Delivery {
     return this.#reply
   }
 
+  get expiry(): Expiry | undefined {
+    return this.#expiry
+  }
+
   /** True for a task that the relay has accepted, and that no agent could take at once. */
   get isUntaken(): boolean {
     return this.#recipients === 0 && this.to.startsWith("+")
@@ -108,7 +126,7 @@ export class Delivery {
 
   /** True if waiting longer is useless: the stage is reached, or the task has failed. */
   get isOver(): boolean {
-    return this.isReached || this.state === "failed"
+    return this.isReached || this.state === "failed" || this.#expiry !== undefined
   }
 
   /** Adds a stage. @param report - an ACK, a DELIVERY, or a line of acks.jsonl */
@@ -136,21 +154,19 @@ export class Delivery {
    * @returns whether it is the answer
    */
   takeMessage(message: Members): boolean {
-    const { type, from, name, content, ts, msg_id, parts, self } = message
-    if (type !== "MSG" || self === true || this.#reply !== undefined) return false
-    if (typeof from !== "string" || typeof content !== "string" || typeof ts !== "number") return false
-    if (!this.#answers(message, ts) || !this.#mayAnswer(from)) return false
-    this.#reply = {
-      msg_id: String(msg_id),
-      from,
-      content,
-      verified: message["verified"] === true,
-      ts,
-      ...(typeof name === "string" ? { name } : {}),
-      ...(parts === undefined ? {} : { parts }),
-    }
-    this.takeStage({ state: "answered", ts, by: from, msg_id: this.#msgId })
+    if (message["type"] === "TASK_EXPIRED") this.#takeExpiry(message)
+    const reply = this.#reply === undefined ? replyIn(message) : undefined
+    if (reply === undefined) return false
+    if (!this.#answers(message, reply.ts) || !this.#mayAnswer(reply.from)) return false
+    if (this.#isValid?.(message) === false) return false
+    this.#reply = reply
+    this.takeStage({ state: "answered", ts: reply.ts, by: reply.from, msg_id: this.#msgId })
     return true
+  }
+
+  #takeExpiry({ task, answer, ts, msg_id }: Members): void {
+    if (task !== this.#msgId || typeof ts !== "number" || this.#reply !== undefined) return
+    this.#expiry = { msg_id: String(msg_id), ts, ...(typeof answer === "string" && { answer }) }
   }
 
   /** A message from before the question is no answer, nor is one of a kind that wakes nobody, unless it says so. */
@@ -167,6 +183,21 @@ export class Delivery {
     if (this.#addressee !== undefined) return from === this.#addressee
     const claimers = this.#stages.filter(({ state }) => state === "claimed").map(({ by }) => by)
     return claimers.length === 0 || claimers.includes(from)
+  }
+}
+
+/** Returns a received message as a reply; undefined for anything else, and for the agent's own. */
+function replyIn({ type, from, name, content, ts, msg_id, parts, self, verified }: Members): Reply | undefined {
+  if (type !== "MSG" || self === true) return undefined
+  if (typeof from !== "string" || typeof content !== "string" || typeof ts !== "number") return undefined
+  return {
+    msg_id: String(msg_id),
+    from,
+    content,
+    verified: verified === true,
+    ts,
+    ...(typeof name === "string" ? { name } : {}),
+    ...(parts === undefined ? {} : { parts }),
   }
 }
 
@@ -200,7 +231,8 @@ export async function sendAndWait(
   if (paths === undefined) return sendOnSession(context, choice, request)
   const delivery = await sendThroughDaemon(context, paths, request)
   const status = await report(context, request, delivery, "daemon")
-  if (delivery.reply !== undefined) noteAnswer(context, paths, delivery.reply.msg_id)
+  const shown = delivery.reply ?? delivery.expiry
+  if (shown !== undefined) noteAnswer(context, paths, shown.msg_id)
   return status
 }
 
@@ -222,7 +254,8 @@ async function sendThroughDaemon(
   const { newLineId, OutboxRequest } = await import("../daemon/daemon-request.js")
   const deadlineMs = clock.monotonic() + timeoutMs
   const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
-  const delivery = new Delivery(frame.to, wanted)
+  const hasProof = ({ answer }: Members) => isPlain(answer) && answer["verified"] === true
+  const delivery = new Delivery(frame.to, wanted, isAsked(frame) ? hasProof : undefined)
   const readNewLines = wanted === "answered" ? await openInbox(paths) : () => []
   const request = new OutboxRequest(paths, frame, clock, newLineId(context.system))
   try {
@@ -290,7 +323,8 @@ async function sendOnSession(
   request: DeliveryRequest,
 ): Promise<number> {
   const { frame, wanted, timeoutMs } = request
-  const delivery = new Delivery(frame.to, wanted)
+  let hasProof: (message: Members) => boolean = () => false
+  const delivery = new Delivery(frame.to, wanted, isAsked(frame) ? (message) => hasProof(message) : undefined)
   const { clock } = context
   const deadlineMs = clock.monotonic() + timeoutMs
   const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
@@ -299,6 +333,7 @@ async function sendOnSession(
     context,
     choice,
     async (connection, identity) => {
+      if (isAsked(frame)) hasProof = await makeProofCheck(frame, connection.welcome.server_id)
       if (wanted === "answered" && frame.to.startsWith("#")) {
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
@@ -315,17 +350,19 @@ async function sendOnSession(
         await queue.drain((message) => {
           if (message.type === "DELIVERY") delivery.takeStage({ ...message })
           else if (message.type === "MSG") delivery.takeMessage(check?.(message) ?? {})
+          else delivery.takeMessage({ ...message })
           return delivery.isOver
         }, delivery.isOver)
       } finally {
         timer.cancel()
       }
       const status = await report(context, request, delivery, "relay")
-      const { reply } = delivery
+      const { reply, expiry } = delivery
       // Acknowledge the answer only now that it is printed.
       if (reply !== undefined) {
         connection.send({ type: "RECEIVED", ids: [reply.msg_id], retrieved: [reply.msg_id] })
       }
+      if (expiry !== undefined) connection.send({ type: "RECEIVED", ids: [expiry.msg_id] })
       return status
     },
     queue,
@@ -347,7 +384,26 @@ async function openCheck({ io }: Context, { welcome }: Connection, identity: Ide
   }
 }
 
-/** The DELIVERY and MSG messages of a session, queued until they are drained. */
+/** Reports whether the answer to a message is signed. */
+function isAsked({ to, ...frame }: ClientFrame<"MSG">): boolean {
+  return to.startsWith("+") && isQuestion(frame, to.slice(1))
+}
+
+/** Returns the check of the answer's signature. */
+async function makeProofCheck(
+  frame: ClientFrame<"MSG">,
+  aud: string,
+): Promise<(message: Members) => boolean> {
+  const { isAnswerOf, questionDigest } = await import("../../identity/answer-signature.js")
+  const question = questionDigest({ ...frame, role: frame.to.slice(1) })
+  return ({ answer: proof, in_reply_to: task, content: answer, from }) => {
+    const given = proof as Parameters<typeof isAnswerOf>[1] | undefined
+    if (given?.question !== question) return false
+    return isAnswerOf({ aud, task: String(task), answer: String(answer) }, given, String(from))
+  }
+}
+
+/** The DELIVERY, MSG and TASK_EXPIRED messages of a session, queued until they are drained. */
 class MessageQueue {
   readonly #messages: ServerMessage[] = []
   #isEnded = false
@@ -355,7 +411,7 @@ class MessageQueue {
   #wake: () => void = () => {}
 
   onMessage(message: ServerMessage): void {
-    if (message.type !== "DELIVERY" && message.type !== "MSG") return
+    if (!["DELIVERY", "MSG", "TASK_EXPIRED"].includes(message.type)) return
     this.#messages.push(message)
     this.#wake()
   }
@@ -399,25 +455,41 @@ async function report(
   const { to } = request.frame
   const { state, msgId: msg_id, stages, reply, unserved } = delivery
   const target = await targetDocument(context, delivery)
-  const document = { state, to, msg_id, ...omitUndefined({ target }), ...unserved, rungs: stages, reply, via }
+  const { expiry } = delivery
+  const answer = reply?.content ?? expiry?.answer
+  const answered = request.wanted === "answered" ? omitUndefined({ answer, by: answeredBy(delivery) }) : {}
+  const facts = omitUndefined({ target, expiry })
+  const document = { state, to, msg_id, ...facts, ...unserved, ...answered, rungs: stages, reply, via }
   if (delivery.isReached) {
     const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
     return reportSuccess(context, document, text)
+  }
+  if (expiry?.answer !== undefined && !context.config.json) {
+    for (const line of formatReply({ content: expiry.answer })) context.io.out(line)
   }
   const error = unreachedError(request, delivery, via)
   return reportFailure(context, error, document)
 }
 
 /** Returns the text of an answer line by line, with control characters escaped. */
-function formatReply({ content, parts }: Reply): string[] {
+function formatReply({ content, parts }: Pick<Reply, "content" | "parts">): string[] {
   const lines = content.split(/\r?\n/).map((line) => formatForTerminal(line.replaceAll("\t", "  ")))
   if (!Array.isArray(parts)) return lines
   return [...lines, ...parts.map((part) => formatForTerminal(JSON.stringify(part)))]
 }
 
+/** Returns who gave the answer: an agent, or nobody because the question expired. */
+function answeredBy({ reply, expiry }: Delivery): string | undefined {
+  return reply?.from ?? (expiry === undefined ? undefined : "expiry")
+}
+
 function unreachedError({ frame, timeoutMs }: DeliveryRequest, delivery: Delivery, via: Sender): ChatError {
   const { to } = frame
-  const { state, wanted } = delivery
+  const { state, wanted, expiry } = delivery
+  if (expiry !== undefined) {
+    const given = expiry.answer === undefined ? "" : "; the answer is the default"
+    return new ChatError("EXPIRED", `${to} did not answer before the question expired${given}`)
+  }
   if (state === "failed") {
     const { reason } = delivery.stages.at(-1) ?? {}
     const why = reason === undefined ? "" : `: ${reason.slice(0, 200)}`
@@ -428,11 +500,17 @@ function unreachedError({ frame, timeoutMs }: DeliveryRequest, delivery: Deliver
     via === "daemon" || wanted !== "answered"
       ? "do not send it again, it is not lost; later stages appear in acks.jsonl, answers in the inbox"
       : "to receive a late answer, ask through a daemon or with --identity"
-  return new ChatError("TIMEOUT", message, { hint })
+  const isUnserved = delivery.unserved !== undefined && state === "accepted" && isForPeople(to)
+  return new ChatError(isUnserved ? "UNSERVED" : "TIMEOUT", message, { hint })
+}
+
+function isForPeople(to: Address): boolean {
+  return to.slice(1).toLowerCase() === humanRole
 }
 
 function describeState({ stages, state }: Delivery, to: Address): string {
   const { by, method } = stages.at(-1) ?? {}
+  if (isForPeople(to) && state === "accepted") return "no person has answered"
   if (to.startsWith("+") && state === "accepted") return `queued, no worker of ${to} is free`
   const how = method === undefined ? "" : ` (${formatForTerminal(method)})`
   return by === undefined ? state : `${state} by ${by}${how}`

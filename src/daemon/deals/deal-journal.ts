@@ -2,7 +2,7 @@ import type { Clock, Timer } from "../../base/clock.js"
 import type { VerifiedStatement } from "../../client/deals/deal-engine.js"
 import { type Deal, dealOf } from "../../proposals/deal.js"
 import { dealEventOf } from "../../proposals/deal-event.js"
-import { type Receipt, receiptOf } from "../../proposals/receipt.js"
+import { type Decision, type Receipt, receiptOf } from "../../proposals/receipt.js"
 import type { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Statement } from "../../protocol/statements.js"
@@ -60,7 +60,7 @@ export class DealJournal {
   readonly #deals: Map<string, Deal>
   readonly #problems: FileProblems
   #unsaved: Entry[] = []
-  #unwrittenReceipts: Receipt[]
+  #unwrittenReceipts: (Receipt | Decision)[]
   #unmirrored: { readonly entry: Entry; readonly n: number | undefined }[]
   /** Lines handed to the inbox that may not be on disk yet, each with the number of its statement. */
   readonly #inInbox = new Map<string, number>()
@@ -101,6 +101,12 @@ export class DealJournal {
     const { deal, isNew } = verified
     if (isNew) this.#deals.set(deal.id, deal)
     this.#unsaved.push({ ...verified, name })
+    this.flush()
+  }
+
+  /** Writes a decision to receipts.jsonl, now or as soon as the disk allows it. */
+  addDecision(decision: Decision): void {
+    this.#unwrittenReceipts.push(decision)
     this.flush()
   }
 

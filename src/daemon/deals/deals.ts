@@ -3,7 +3,8 @@ import type { Clock } from "../../base/clock.js"
 import type { Connection } from "../../client/connection.js"
 import { DealEngine, type SignedDraft } from "../../client/deals/deal-engine.js"
 import type { Identity } from "../../identity/identity-file.js"
-import { openDeal } from "../../proposals/deal.js"
+import { type Deal, openDeal } from "../../proposals/deal.js"
+import type { Decision } from "../../proposals/receipt.js"
 import { statementMessageId } from "../../proposals/statement.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
@@ -116,6 +117,15 @@ export class Deals {
     await this.#synced
     this.#journal.requireWritable()
     return this.#engine.sign(draft, key)
+  }
+
+  addDecision(decision: Decision): void {
+    this.#journal.addDecision(decision)
+  }
+
+  /** Returns a deal by the id of its proposal. */
+  get(proposalId: string): Deal | undefined {
+    return this.#journal.get(proposalId)
   }
 
   markStale(proposalId: string): void {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, readSync } from "node:fs"
 import { dirname } from "node:path"
 import { openPlain, syncDirectory, writeAll } from "../../base/files.js"
-import { formatReceipt, type Receipt } from "../../proposals/receipt.js"
+import { type Decision, formatReceipt, type Receipt } from "../../proposals/receipt.js"
 import { cutTornLine } from "../files/append-log.js"
 import { type LockOwner, underLock } from "../files/lock-file.js"
 import { Dedup } from "../inbox/dedup.js"
@@ -32,7 +32,7 @@ export class ReceiptsFile {
    * @returns false if another process has the lock; then nothing was appended
    * @throws an error of the file system; then nothing was appended
    */
-  append(receipts: readonly Receipt[]): boolean {
+  append(receipts: readonly (Receipt | Decision)[]): boolean {
     return underLock(`${this.#path}.lock`, this.#owner, () => this.#append(receipts.map(formatReceipt)))
   }
 

@@ -1,9 +1,12 @@
 import { omitUndefined } from "../../base/plain.js"
 import { RecentMap } from "../../base/recent-map.js"
 import { formatJsonLine } from "../../base/visible-text.js"
+import { questionText } from "../../identity/answer-signature.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
+import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { ChatError } from "../../protocol/errors.js"
 import { agentIdIn } from "../../protocol/names.js"
+import { isQuestion } from "../../protocol/questions.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import { isVerb, proposalIdOf, type Verb } from "../../protocol/verbs.js"
 import { AppendLog } from "../files/append-log.js"
@@ -218,5 +221,13 @@ function evidenceOfAck(answer: ServerMessage<"ACK">, frame: OutboxFrame): Eviden
   if (released !== undefined) return { released }
   const to = frame.type === "MSG" && !frame.to.startsWith("#") ? recipientOf(frame.to, answer) : undefined
   if (seq === undefined && recipients === undefined && to === undefined) return undefined
-  return { seq, recipients, to, ...omitUndefined({ target }) }
+  const question = frame.type === "MSG" ? questionIn(frame) : undefined
+  return { seq, recipients, to, ...omitUndefined({ target, question }) }
+}
+
+/** Returns the text of a question whose answer is signed; undefined for any other message. */
+export function questionIn(message: ClientMessage<"MSG">): string | undefined {
+  const { to } = message
+  if (!to.startsWith("+") || !isQuestion(message, to.slice(1))) return undefined
+  return questionText({ ...message, role: to.slice(1) })
 }

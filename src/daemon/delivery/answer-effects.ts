@@ -1,4 +1,5 @@
 import type { Clock } from "../../base/clock.js"
+import { omitUndefined } from "../../base/plain.js"
 import { agentIdOfDid } from "../../proposals/statement.js"
 import type { ClientMessage } from "../../protocol/client-messages.js"
 import type { ChatError } from "../../protocol/errors.js"
@@ -14,7 +15,7 @@ import type { OutboxLine, Rejection } from "../outbox/outbox.js"
 import type { LeasedTasks } from "../session/leased-tasks.js"
 import type { Presence } from "../session/presence.js"
 import type { Bell } from "../wake/bell.js"
-import { recipientOf } from "./acks.js"
+import { questionIn, recipientOf } from "./acks.js"
 import type { DeliveryStatus } from "./delivery-status.js"
 
 /** The parts of a daemon that change when the relay answers a line. */
@@ -116,7 +117,8 @@ export class AnswerEffects {
     const recipient = recipientOf(to, answer)
     if (recipient !== undefined) stops.onMessageAccepted(self(), recipient, kind)
     if (msgId !== undefined && recipient !== undefined) {
-      deliveryStatus.accepted({ id, msgId, sha256, to: recipient })
+      const question = questionIn(message)
+      deliveryStatus.accepted({ id, msgId, sha256, to: recipient, ...omitUndefined({ question }) })
     }
     if (member === false && !this.#foreignChannels.has(to)) {
       this.#foreignChannels.add(to)

@@ -13,6 +13,8 @@ interface SentMessage {
   readonly sha256: string | undefined
   /** The resolved agent id, `+role`, or `#` for any channel. */
   readonly to: string
+  /** The text of a question whose answer is signed. */
+  readonly question?: string | undefined
   /** For a task: the agent that claimed it last. */
   claimant?: string
   /** Stages reached so far, each as `state by`; absent while there are none. */
@@ -65,7 +67,7 @@ export class DeliveryStatus {
   }
 
   /** Remembers a message that the relay accepted. @param to - the resolved agent id, `+role` or `#channel` */
-  accepted(message: { id: string; msgId: string; sha256: string; to: string }): void {
+  accepted(message: { id: string; msgId: string; sha256: string; to: string; question?: string }): void {
     this.#recall()
     this.#add(message)
     if (this.#early.size > 0) this.#applyEarly(message.msgId)
@@ -80,6 +82,12 @@ export class DeliveryStatus {
   replied({ type, from, msg_id, ts, in_reply_to }: ServerMessage<"MSG">, self: string): void {
     if (in_reply_to === undefined || from === "" || !isWrittenBy(self, in_reply_to)) return
     this.#apply(in_reply_to, { type, from, msg_id, ts }, self)
+  }
+
+  /** Returns the text of a question of this daemon whose answer is signed; undefined for any other message. */
+  questionOf(msgId: string): string | undefined {
+    this.#recall()
+    return this.#direct.get(msgId)?.question
   }
 
   #apply(msgId: string, report: Report, self: string): void {
@@ -135,10 +143,10 @@ export class DeliveryStatus {
     return this.#direct.get(msgId) ?? this.#posts.get(msgId)
   }
 
-  #add({ id, msgId, sha256, to }: SentMessage): void {
+  #add({ id, msgId, sha256, to, question }: SentMessage): void {
     if (this.#find(msgId) !== undefined) return
     if (to.startsWith("#")) this.#posts.set(msgId, { id, msgId, sha256, to: "#" })
-    else this.#direct.set(msgId, { id, msgId, sha256, to })
+    else this.#direct.set(msgId, { id, msgId, sha256, to, ...omitUndefined({ question }) })
   }
 
   /** Reads acks.jsonl, on first use. A user may have edited it. */
@@ -153,7 +161,9 @@ export class DeliveryStatus {
         continue
       }
       const to = recipientIn(evidence)
-      if (to !== undefined) this.#add({ id, msgId, sha256, to })
+      const question = evidence?.["question"]
+      if (to !== undefined)
+        this.#add({ id, msgId, sha256, to, ...(typeof question === "string" && { question }) })
     }
   }
 }

@@ -11,14 +11,19 @@ export type ReceivedMessage = ServerMessage & { readonly verified?: boolean }
 /**
  * Converts a message of the relay to an inbox line. Lines are short, because every field costs a reader's context.
  * @param self - the daemon's own agent id; its own replayed channel messages are left out
+ * @param isAnswer - true if a MSG has the signed answer to a question of the agent
  * @returns undefined for a message that does not belong in the inbox
  */
-export function messageToLine(message: ReceivedMessage, self: string): IdentifiedLine | undefined {
+export function messageToLine(
+  message: ReceivedMessage,
+  self: string,
+  isAnswer = false,
+): IdentifiedLine | undefined {
   switch (message.type) {
     case "MSG":
       // A message to yourself is delivered like any other; one you posted to a channel comes back only as history.
       if (message.from === self && message.to !== self) return undefined
-      return { line: messageLine(message, message.verified === true), msgId: message.msg_id }
+      return { line: messageLine(message, message.verified === true, isAnswer), msgId: message.msg_id }
     case "TASK":
       if (isForCommand(message)) return undefined
       return {
@@ -90,7 +95,7 @@ export function noticeLine(code: string, message: string, ts: number, channel?: 
 }
 
 /** Absent fields stay undefined: JSON leaves them out. */
-function messageLine(message: ServerMessage<"MSG">, verified: boolean): InboxLine {
+function messageLine(message: ServerMessage<"MSG">, verified: boolean, isAnswer: boolean): InboxLine {
   // The parts come after msg_id: readLineId takes the first `msg_id` of a line, and parts may contain one.
   return {
     type: message.type,
@@ -107,6 +112,7 @@ function messageLine(message: ServerMessage<"MSG">, verified: boolean): InboxLin
     wait_ms: message.wait_ms,
     mentions: message.mentions,
     sig: message.sig,
+    answer: message.answer && { verified: isAnswer, ...message.answer },
     replay: message.replay === true ? true : undefined,
     parts: message.parts,
   }

@@ -1,5 +1,6 @@
 import { omitUndefined } from "../../base/plain.js"
-import { questionDigest } from "../../identity/answer-signature.js"
+import { digestOfText, isAnswerOf, questionDigest } from "../../identity/answer-signature.js"
+import type { Decision } from "../../proposals/receipt.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
 import type { RoleRef } from "../../protocol/names.js"
@@ -16,6 +17,9 @@ import type { Channels } from "./channels.js"
 import type { LeasedTasks } from "./leased-tasks.js"
 import { type Mark, markOf } from "./read-receipts.js"
 
+/** The answer to a question, and its proof. */
+export type VerifiedAnswer = Omit<Decision, "v" | "type">
+
 /** The services that handle messages of the relay. */
 export interface RelayServices {
   readonly channels: Channels
@@ -26,6 +30,8 @@ export interface RelayServices {
   readonly sender: OutboxSender
   readonly inbox: Inbox
   readonly senders: Senders
+  /** Takes the verified answer to a question of this agent. */
+  readonly onAnswer: (answer: VerifiedAnswer) => void
   readonly log: (line: string) => void
 }
 
@@ -55,7 +61,7 @@ export class RelayMessages {
     const isAnswer = sender.answer(message)
     if (!isExpected) return
     const mark = this.#markOf(message, server_id)
-    const entry = messageToLine(message, self)
+    const entry = messageToLine(message, self, this.#verify(message, server_id))
     if (entry !== undefined) inbox.append(entry.line, { msgId: entry.msgId, mark })
     else if (!isAnswer && message.type === "ERROR") log(`relay: ${message.code} ${message.message}`)
   }
@@ -85,6 +91,21 @@ export class RelayMessages {
     if (message.type === "JOINED")
       return sender.awaits(message.re, message.channel) || channels.expects(message)
     return message.type !== "TASK" || sender.awaits(message.re) || tasks.expects(message.task)
+  }
+
+  /**
+   * Checks the answer to a question of this agent, and passes a valid one on.
+   * @returns false also for a message that is none
+   */
+  #verify(message: ServerMessage, aud: string): boolean {
+    if (message.type !== "MSG") return false
+    const { answer: proof, in_reply_to: task, content: answer, from } = message
+    if (proof === undefined || task === undefined) return false
+    const question = this.#services.deliveryStatus.questionOf(task)
+    const isSame = question !== undefined && digestOfText(question) === proof.question
+    const verified = isSame && isAnswerOf({ aud, task, answer }, proof, from)
+    if (verified) this.#services.onAnswer({ ...proof, task, question, answer, by: from, aud })
+    return verified
   }
 
   #takeTask(message: ServerMessage<"TASK">): void {

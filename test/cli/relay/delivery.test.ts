@@ -38,6 +38,23 @@ describe("Delivery", () => {
     expect(delivery.stages.map(({ state }) => state)).toEqual(["accepted", "retrieved", "answered"])
   })
 
+  it("an answer that has to be signed counts only with a valid proof", () => {
+    const hasProof = ({ answer }: Readonly<Record<string, unknown>>) => answer === "proof"
+    const delivery = new Delivery("+human" as Address, "answered", hasProof)
+    delivery.takeStage({ ...accepted, to: undefined })
+    expect(delivery.takeMessage(reply)).toBe(false)
+    expect(delivery.takeMessage({ ...reply, answer: "proof" })).toBe(true)
+  })
+
+  it("a question is over once it has expired, and is not reached", () => {
+    const delivery = deliver("+human", "answered", { ...accepted, to: undefined })
+    const expired = { type: "TASK_EXPIRED", task: "x.1", answer: "no", ts, msg_id: "x.1/expired" }
+    delivery.takeMessage({ ...expired, task: "x.2" })
+    expect(delivery.isOver).toBe(false)
+    delivery.takeMessage(expired)
+    expect(delivery).toMatchObject({ isReached: false, isOver: true, expiry: { answer: "no" } })
+  })
+
   it("ignores stages of other messages", () => {
     const delivery = deliver("@bob", "mirrored", accepted, { ...stage("mirrored"), msg_id: "x.2" })
     expect(delivery).toMatchObject({ isReached: false, state: "accepted" })
