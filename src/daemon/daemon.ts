@@ -8,6 +8,7 @@ import type { ChatError } from "../protocol/errors.js"
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { ClaimMirror } from "./claims/claim-mirror.js"
+import { Approvals } from "./deals/approvals.js"
 import { Deals, refuseDraft } from "./deals/deals.js"
 import { AckLog } from "./delivery/acks.js"
 import { AnswerEffects } from "./delivery/answer-effects.js"
@@ -68,6 +69,7 @@ export class Daemon {
   readonly #acks: AckLog
   readonly #answerEffects: AnswerEffects
   readonly #outbox: Outbox
+  readonly #approvals: Approvals
   readonly #sender: OutboxSender
   readonly #senders: Senders
   readonly #messages: RelayMessages
@@ -142,6 +144,7 @@ export class Daemon {
       onLines: () => this.#sender.send(),
       reject: (rejection) => this.#answerEffects.rejectedUnsent(rejection),
     })
+    this.#approvals = this.#openApprovals(paths)
     this.#sender = this.#createSender()
     const sender = this.#sender
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
@@ -197,6 +200,7 @@ export class Daemon {
     this.#outbox.sweep()
     this.#acks.flush()
     this.#deals?.sweep()
+    this.#approvals.sweep()
     this.#claims.sweep()
     this.#checkReaders()
     this.#wakeProblems.attempt("echoes", "read", () => this.#bell.sweep())
@@ -250,6 +254,15 @@ export class Daemon {
     )
   }
 
+  #openApprovals({ outbox }: DaemonPaths): Approvals {
+    return new Approvals({
+      ...{ memory: this.#memory, outbox, now: () => this.#host.clock.now(), self: () => this.agentId ?? "" },
+      problems: new FileProblems(this.#status.reporter("approvals")),
+      dealOf: (id) => this.#deals?.get(id),
+      isRequired: this.#options.approve_deals === true,
+    })
+  }
+
   #createSender(): OutboxSender {
     return new OutboxSender({
       outbox: this.#outbox,
@@ -258,6 +271,7 @@ export class Daemon {
       effects: this.#answerEffects,
       breaker: this.#breaker,
       names: new NamePins(this.#memory),
+      approvals: this.#approvals,
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         signClaim: (frame) => this.#signClaim(frame),
@@ -369,6 +383,7 @@ export class Daemon {
     else if (this.#session.connection !== undefined) {
       this.#messages.receive(message, this.#session.connection.welcome)
     }
+    if (message.type === "TASK_EXPIRED") this.#approvals.onAnswer(message.task, undefined)
     // A task must survive a crash that comes right after it.
     if (message.type === "TASK") this.#saveNow()
     else if (statusTypes.has(message.type)) this.#publish()
@@ -405,6 +420,7 @@ export class Daemon {
   /** Keeps the answer to a question with choices. */
   #onAnswer({ question, task, answer, by, aud, ts, sig }: VerifiedAnswer): void {
     const decision = { v: 1, type: "DECISION", task, question, answer, by, aud, ts, sig } as const
+    this.#approvals.onAnswer(task, answer)
     if ("choices" in (JSON.parse(question) as object)) this.#deals?.addDecision(decision)
   }
 

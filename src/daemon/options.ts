@@ -38,13 +38,15 @@ export interface DaemonStart {
   readonly compat: boolean
   /** True to show the agent's own messages in the inbox too, with `"self": true`. */
   readonly echo: boolean
+  /** True to accept a deal only once a person has approved it. */
+  readonly approve_deals?: boolean
   /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
 }
 
 /** Options of one daemon: a {@link DaemonStart} whose names are checked and whose identity is loaded. */
 export interface DaemonOptions
-  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "guards"> {
+  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "approve_deals" | "guards"> {
   readonly name: InstanceName
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */

@@ -1,5 +1,6 @@
 import { agentRef } from "./message-fields.js"
 import {
+  boolean,
   either,
   type Fields,
   literal,
@@ -79,7 +80,12 @@ export const draftBodies = {
     expires: optional(seconds),
     dispute_window: optional(seconds),
   },
-  ACCEPT: { proposal_id: proposalIdSchema, ...written.ACCEPT },
+  ACCEPT: {
+    proposal_id: proposalIdSchema,
+    ...written.ACCEPT,
+    /** True to accept once a person has approved it; for a daemon, which does not sign it. */
+    ask: optional(boolean),
+  },
   REJECT: { proposal_id: proposalIdSchema, ...written.REJECT },
   COMPLETE: { proposal_id: proposalIdSchema, ...written.COMPLETE },
   DISPUTE: { proposal_id: proposalIdSchema, ...written.DISPUTE },

@@ -1,12 +1,16 @@
 import { readFileSync } from "node:fs"
 import { omitUndefined } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
-import { defineCommand, list, required, value } from "../command.js"
+import { defineCommand, list, type Parse, required, value } from "../command.js"
 import { messageFrame, messageOptions } from "../input/message-frame.js"
 import { parseJsonText } from "../input/text-source.js"
-import { anyText, someText, waitTime, worker } from "../input/values.js"
+import { anyText, duration, seconds, someText, worker } from "../input/values.js"
 import { sendAndWait } from "../relay/delivery.js"
 import { requestOptions } from "../relay/relay-request.js"
+
+/** A duration such as `1h`, or a number of seconds above 0; in milliseconds. */
+const time: Parse<number> = (text, label) =>
+  /[a-z]$/.test(text) ? duration(text, label) : seconds(text, label)
 
 /** Milliseconds to wait for the answer, without `--wait`. */
 const answerMs = 120_000
@@ -22,15 +26,11 @@ export const ask = defineCommand({
   },
   options: {
     ...senderOptions,
-    wait: value(
-      "TIME",
-      `time to wait for the answer, such as 90 or 1h (default ${answerMs / 1_000})`,
-      waitTime,
-    ),
+    wait: value("TIME", `time to wait for the answer, such as 90 or 1h (default ${answerMs / 1_000})`, time),
     choices: list("TEXT", "the only answers, such as yes,no; to a +role", someText),
     schema: value("FILE", "JSON Schema of the answer; to a +role", someText, "file"),
     default: value("TEXT", "the answer when the question expires", someText),
-    ttl: value("TIME", "when it expires, such as 1h (with --default: --wait)", waitTime),
+    ttl: value("TIME", "when it expires, such as 1h (with --default: --wait)", time),
     ...messageOptions,
   },
   takesUrl: true,

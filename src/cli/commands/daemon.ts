@@ -27,6 +27,7 @@ export const daemon = defineCommand({
     card: value("FILE", "agent card in JSON: description, tags, skills, meta", someText, "file"),
     guards: value("FILE", "stricter limits for its circuit breaker, in YAML", someText, "file"),
     echo: flag('copy own messages to the inbox, marked "self": true'),
+    "approve-deals": flag("accept a deal only once a person (+human) has approved it"),
     server: value("URL", "relay to use (same as URL)", someText),
     compat: flag("also accept a relay of the first AgentChat"),
     status: flag("show the status of the daemon"),

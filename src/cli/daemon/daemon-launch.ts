@@ -38,6 +38,7 @@ export interface DaemonChoice {
   readonly nick?: Nick | undefined
   readonly ephemeral: boolean
   readonly echo: boolean
+  readonly "approve-deals"?: boolean
   readonly compat: boolean
 }
 
@@ -74,6 +75,7 @@ export async function daemonStart(
     nick,
     ephemeral,
     echo,
+    ...(choice["approve-deals"] === true && { approve_deals: true }),
     ...omitUndefined({ identity, channels, role, card, guards }),
   }
 }

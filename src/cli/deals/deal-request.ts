@@ -56,7 +56,11 @@ export async function sendDraft(context: Context, choice: RequestOptions, draft:
   }
   const { state, proposal_id: id } = result
   if (config.json) io.json({ ok: true, ...result })
-  else io.out(formatForTerminal(draft.type === "PROPOSAL" ? id : `${state} ${id}`))
+  else {
+    if (draft.type === "ACCEPT" && state === "pending")
+      io.note("people are asked (+human); the daemon accepts on yes, and rejects otherwise")
+    io.out(formatForTerminal(draft.type === "PROPOSAL" ? id : `${state} ${id}`))
+  }
   return 0
 }
 

@@ -14,7 +14,7 @@ import { type AgentRef, agentIdIn, hintForOtherBearer } from "../../protocol/nam
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Draft } from "../../protocol/statements.js"
 import { isVerb, type Verb } from "../../protocol/verbs.js"
-import { type AckLog, evidenceOf } from "../delivery/acks.js"
+import { type AckLog, type Evidence, evidenceOf } from "../delivery/acks.js"
 import type { AnswerEffects } from "../delivery/answer-effects.js"
 import type { NamePins } from "../delivery/name-pins.js"
 import type { CircuitBreaker } from "../guards/circuit-breaker.js"
@@ -76,6 +76,8 @@ export interface SenderOptions {
   readonly breaker: Pick<CircuitBreaker, "verdict">
   readonly names: Pick<NamePins, "attach" | "idOf" | "accepted" | "refused">
   readonly signer: StatementSigner
+  /** Asks people before a deal is accepted. */
+  readonly approvals: { gate(draft: Draft): Evidence | undefined }
   /** Receives the reason why the relay takes no lines now, and undefined once it takes one. */
   onUnavailable(reason: ChatError | undefined): void
 }
@@ -208,6 +210,7 @@ export class OutboxSender {
       return true
     }
     if (this.#isHeldByBreaker(line)) return true
+    if (isDraft(line.frame) && this.#asksPeople(line, line.frame)) return true
     if (this.#inFlight.has(line.id) || (this.#draft !== undefined && isDraft(line.frame))) {
       this.#order.putBack(line)
       return false
@@ -239,8 +242,12 @@ export class OutboxSender {
     return signer.signMessage({ ...(meant !== undefined && { to_id: meant }), ...frame, id })
   }
 
-  /** Addresses a proposal to the agent that the name in it has meant so far. */
+  /** Returns what of a draft is signed; a proposal is addressed to the agent that the name in it has meant so far. */
   #addressed(draft: Draft): Draft {
+    if (draft.type === "ACCEPT") {
+      const { ask: _ask, ...signed } = draft
+      return signed
+    }
     if (draft.type !== "PROPOSAL") return draft
     // An agent id is a valid AgentRef.
     const to = this.#options.names.idOf(draft.to) as string | undefined as AgentRef | undefined
@@ -301,6 +308,22 @@ export class OutboxSender {
     if (id === at || (frame.type !== "MSG" && !isDraft(frame))) return false
     const accepted = this.#options.acks.lineOf(id)
     return accepted !== undefined && accepted !== sha256
+  }
+
+  /** Asks people about a draft, if they have to approve it. @returns whether it is settled */
+  #asksPeople(line: OutboxLine, draft: Draft): boolean {
+    const { approvals, acks } = this.#options
+    try {
+      const evidence = approvals.gate(draft)
+      if (evidence === undefined) return false
+      const ts = this.#clock.now()
+      acks.append({ line_sha256: line.sha256, id: line.id, state: "accepted", ts, evidence })
+      line.settle()
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error
+      this.#refuse(line, error)
+    }
+    return true
   }
 
   /** Asks the daemon's own guard about a message. @returns whether it was held or rejected */

@@ -38,6 +38,7 @@ const daemonStart = object({
   card: optional(card),
   compat: boolean,
   echo: boolean,
+  approve_deals: optional(boolean),
   guards: optional(record(string, number(0))),
 })
 const requests: Record<ControlRequest["op"], Schema<unknown>> = {

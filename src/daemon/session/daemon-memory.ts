@@ -26,6 +26,8 @@ interface State {
   readonly tasks: readonly LeasedTask[]
   /** Digests of the questions of tasks that were offered, by task. */
   readonly offers: Readonly<Record<string, string>>
+  /** Saved state of the approvals of deals, see `deals/approvals.ts`. */
+  readonly approvals: unknown
   /** `seq` of the inbox up to which read receipts were sent. */
   readonly retrieved: number
   /** Number of the newest statement in proposals.jsonl that is in the inbox. */
@@ -84,6 +86,7 @@ function parseState({
   presence,
   tasks,
   offers,
+  approvals,
   retrieved,
   told,
   breaker,
@@ -96,6 +99,7 @@ function parseState({
     presence: isPresence(presence) ? presence : undefined,
     tasks: Array.isArray(tasks) ? tasks.filter(isTask) : [],
     offers: isPlain(offers) ? (offers as Record<string, string>) : {},
+    approvals,
     retrieved: parseCount(retrieved),
     told: parseCount(told),
     breaker,

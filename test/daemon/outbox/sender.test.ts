@@ -64,6 +64,7 @@ function senderOf(
       ...{ sign, signClaim: (claim) => claim, signAnswer: (done) => done, markStale: () => {} },
       signMessage: (frame) => frame,
     },
+    approvals: { gate: () => undefined },
     onUnavailable: (reason) => unavailable.push(reason?.code),
   })
   const write = (
