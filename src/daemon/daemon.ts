@@ -146,12 +146,20 @@ export class Daemon {
     })
     this.#approvals = this.#openApprovals(paths)
     this.#sender = this.#createSender()
-    const sender = this.#sender
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
     const senders = this.#senders
-    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, senders, inbox, log }
-    const onAnswer = (answer: VerifiedAnswer) => this.#onAnswer(answer)
-    this.#messages = new RelayMessages({ ...services, onAnswer })
+    const services = {
+      channels,
+      deliveryStatus,
+      tasks,
+      stops,
+      breaker,
+      sender: this.#sender,
+      senders,
+      inbox,
+      log,
+    }
+    this.#messages = new RelayMessages({ ...services, onAnswer: (answer) => this.#onAnswer(answer) })
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }

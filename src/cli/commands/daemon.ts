@@ -48,7 +48,6 @@ export const daemon = defineCommand({
     "agentchat daemon --background",
     "agentchat daemon wss://chat.example.org:6667 --name alice --background",
     "agentchat daemon --channels '#general' '#review' --role reviewer",
-    "agentchat daemon --stop --name alice",
   ],
   async run(context, { options, url }) {
     const mode = chooseMode(options)

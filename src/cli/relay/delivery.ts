@@ -187,7 +187,17 @@ export class Delivery {
 }
 
 /** Returns a received message as a reply; undefined for anything else, and for the agent's own. */
-function replyIn({ type, from, name, content, ts, msg_id, parts, self, verified }: Members): Reply | undefined {
+function replyIn({
+  type,
+  from,
+  name,
+  content,
+  ts,
+  msg_id,
+  parts,
+  self,
+  verified,
+}: Members): Reply | undefined {
   if (type !== "MSG" || self === true) return undefined
   if (typeof from !== "string" || typeof content !== "string" || typeof ts !== "number") return undefined
   return {
