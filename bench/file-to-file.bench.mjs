@@ -21,24 +21,29 @@ const patienceMs = 20_000
 export function run() {
   return withCleanup(async (defer) => {
     const bare = await openBarePipe(defer)
-    const ours = await openDaemons(defer)
-    const alone = await compareLatency([bare, ours])
+    const unsigned = await openDaemons(defer, "agentchat, without a key", ["--ephemeral"])
+    const ours = await openDaemons(defer, "agentchat, signed", [])
+    const routes = [bare, unsigned, ours]
+    const alone = await compareLatency(routes)
     const bursts = []
-    for (const route of [bare, ours]) bursts.push(await measureBursts(route))
-    const [bareMs = [], oursMs = []] = alone
-    const ratio = (/** @type {number} */ q) => (quantile(oursMs, q) / quantile(bareMs, q)).toFixed(2)
+    for (const route of routes) bursts.push(await measureBursts(route))
+    const [bareMs = [], unsignedMs = [], oursMs = []] = alone
+    /** @type {(a: number[], b: number[], q: number) => string} */
+    const ratio = (a, b, q) => (quantile(a, q) / quantile(b, q)).toFixed(2)
     return {
-      goal: `p50 within 2.0 times the bare pipeline; ${burstLines} lines once, in order, at 20,000 lines/s or more`,
+      goal: `p50 within 2.0 times the bare pipeline, and signed within 1.5 times unsigned; ${burstLines} lines once, in order, at 20,000 lines/s or more`,
       tables: [
         {
           caption: `Milliseconds from append to line, one line at a time, ${samples} of each in turn`,
           columns: ["", "p50", "p99"],
           rows: [
-            ...[bare, ours].map(({ label }, i) => [
+            ...routes.map(({ label }, i) => [
               label,
               ...[0.5, 0.99].map((q) => quantile(alone[i] ?? [], q).toFixed(2)),
             ]),
-            ["ratio", ratio(0.5), ratio(0.99)],
+            ["without a key / bare", ...[0.5, 0.99].map((q) => ratio(unsignedMs, bareMs, q))],
+            ["signed / bare", ...[0.5, 0.99].map((q) => ratio(oursMs, bareMs, q))],
+            ["signed / without a key", ...[0.5, 0.99].map((q) => ratio(oursMs, unsignedMs, q))],
           ],
         },
         {
@@ -66,13 +71,18 @@ async function openBarePipe(defer) {
   return { label: "bare pipeline", from, to: new LineFollower(to, defer), line: (text) => text }
 }
 
-/** @param {Defer} defer @returns {Promise<Route>} */
-async function openDaemons(defer) {
+/**
+ * @param {Defer} defer
+ * @param {string} label
+ * @param {readonly string[]} args - of the sender's daemon
+ * @returns {Promise<Route>}
+ */
+async function openDaemons(defer, label, args) {
   const { url } = await startRelay(defer)
-  const { outbox } = await new Home(defer).startDaemon("default", url)
+  const { outbox } = await new Home(defer).startDaemon("default", url, args)
   const { inbox } = await new Home(defer).startDaemon("default", url)
   return {
-    label: "agentchat",
+    label,
     from: outbox,
     to: new LineFollower(inbox, defer),
     line: (content) => JSON.stringify({ to: "#general", content }),

@@ -43,10 +43,11 @@ export class Home {
    * Starts a daemon in the background and waits until it is online.
    * @param {string} name
    * @param {string} url
+   * @param {readonly string[]} [args]
    * @returns {Promise<Daemon>}
    */
-  async startDaemon(name, url) {
-    this.run(["daemon", url, "--name", name, "--background"])
+  async startDaemon(name, url, args = []) {
+    this.run(["daemon", url, "--name", name, "--background", ...args])
     const files = join(this.directory, ".agentchat", "daemons", name)
     let pid = 0
     await waitUntil(`daemon ${name} to be online`, () => {

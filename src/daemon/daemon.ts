@@ -4,7 +4,8 @@ import { signAnswer } from "../identity/answer-signature.js"
 import { signClaim } from "../identity/claim-signature.js"
 import { defaultClaimSeconds } from "../protocol/claims.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
-import type { ChatError } from "../protocol/errors.js"
+import { ChatError } from "../protocol/errors.js"
+import { signatureSkewMs } from "../protocol/limits.js"
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
 import { ClaimMirror } from "./claims/claim-mirror.js"
@@ -349,6 +350,7 @@ export class Daemon {
     this.#answerEffects.restart()
     this.#stops.onConnected(welcome.server_id)
     this.#senders.attach(connection)
+    this.#status.setProblem("clock", clockProblem(welcome.ts - this.#host.clock.now()))
     this.#breaker.attach(welcome)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
@@ -515,4 +517,12 @@ export class Daemon {
 
 function isOperator({ operators, agent_id: self }: ServerMessage<"WELCOME">): boolean {
   return operators?.includes(self) === true
+}
+
+/** Returns the problem of a clock with which no recipient believes a signature; undefined for one that is right. */
+function clockProblem(aheadMs: number): ChatError | undefined {
+  if (Math.abs(aheadMs) <= signatureSkewMs.relay) return undefined
+  const minutes = Math.round(Math.abs(aheadMs) / 60_000)
+  const text = `clock: the relay's is ${minutes} minutes ${aheadMs > 0 ? "ahead" : "behind"}, so your messages are shown as unverified`
+  return new ChatError("VERIFICATION_FAILED", text, { hint: "set the clock of this machine" })
 }

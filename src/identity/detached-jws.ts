@@ -1,3 +1,4 @@
+import { LruMap } from "../base/lru-map.js"
 import { parseStrictJson } from "../base/strict-json.js"
 import { ChatError } from "../protocol/errors.js"
 import { formatBase64Url, parseBase64Url } from "./base64.js"
@@ -45,8 +46,20 @@ export function formatHeader(did: string, typ: string): string {
   return encode(canonicalize({ alg: "EdDSA", kid: did, typ }))
 }
 
-/** Returns the key in a header. Refuses every member, algorithm and type that {@link formatHeader} does not write. */
+/** Keys of valid headers, by type and header: one agent signs all its messages under the same. */
+const recentHeaders = new LruMap<string, PublicKey>(4_096)
+
 function readHeader(encoded: string, typ: string): PublicKey {
+  const name = `${typ} ${encoded}`
+  const known = recentHeaders.get(name)
+  if (known !== undefined) return known
+  const key = parseHeader(encoded, typ)
+  recentHeaders.set(name, key)
+  return key
+}
+
+/** Returns the key in a header. Refuses every member, algorithm and type that {@link formatHeader} does not write. */
+function parseHeader(encoded: string, typ: string): PublicKey {
   const bytes = parseBase64Url(encoded)
   if (bytes === undefined) throw failed("header is not base64url")
   const header = parseHeaderJson(bytes)

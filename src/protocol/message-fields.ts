@@ -18,6 +18,7 @@ import {
   subscriptionPattern,
 } from "./names.js"
 import {
+  anyObject,
   either,
   list,
   literal,
@@ -27,6 +28,7 @@ import {
   object,
   oneOf,
   optional,
+  string,
   tested,
   text,
   whole,
@@ -108,6 +110,13 @@ export const messageProof = object({
 })
 /** The signature of a message, not checked yet. */
 export type MessageProof = OutputOf<{ readonly one: typeof messageProof }>["one"]
+/** The fields of a received message that its author wrote; their signature is checked where the message is read. */
+export const authored = {
+  parts: optional(list<unknown, unknown>(anyObject())),
+  in_reply_to: optional(string),
+  kind: optional(string),
+  signed: optional(anyObject()),
+} as const
 /** Most members of a list. */
 export const maxListed = 32
 

@@ -54,16 +54,23 @@ const plainFrame =
 
 /** Reads a plain message, which nearly all traffic is. @returns undefined for a frame that the schema must judge */
 function readPlainMessage(frame: string): ClientMessage<"MSG"> | undefined {
-  const [, before, to, content, after, target, ts, sig] = plainFrame.exec(frame) ?? []
-  if (to === undefined || content === undefined || !addressPattern.test(to)) return undefined
-  if (content.trim() === "") return undefined
+  const [, before, to = "", content = "", after, ...signed] = plainFrame.exec(frame) ?? []
+  if (content.trim() === "" || !addressPattern.test(to)) return undefined
   const id = before ?? after
   const hasTwoIds = before !== undefined && after !== undefined
   if (hasTwoIds || (id !== undefined && !isFrameId(id))) return undefined
   const message = { type: "MSG", ...(id !== undefined && { id }), to: to as Address, content } as const
-  if (target === undefined || sig === undefined) return message
-  if (!addressPattern.test(target)) return undefined
-  return { ...message, signed: { to: target as Address, ts: Number(ts), sig } }
+  return withProof(message, signed)
+}
+
+function withProof(
+  message: ClientMessage<"MSG">,
+  [to, ts, sig = ""]: readonly (string | undefined)[],
+): ClientMessage<"MSG"> | undefined {
+  if (to === undefined) return message
+  return addressPattern.test(to)
+    ? { ...message, signed: { to: to as Address, ts: Number(ts), sig } }
+    : undefined
 }
 
 /** Validates a value that is parsed already, such as a line of the outbox, as a client message. */

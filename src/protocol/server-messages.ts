@@ -5,6 +5,7 @@ import {
   type AgentCard,
   address,
   agentRef,
+  authored,
   channel,
   count,
   keyStatement,
@@ -40,8 +41,6 @@ const time = number()
 const re = optional(string)
 /** Proof that the agent in the answer is the one that was named by an earlier id. */
 const succession = { rotations: optional(rotations) } as const
-/** Parts of a message, passed on unchecked. */
-const parts = optional(list<unknown, unknown>(anyObject()))
 
 const rosterEntry = {
   id: agentRef,
@@ -218,9 +217,6 @@ function relayedStatement(verb: Verb): Fields {
   }
 }
 
-/** The signature of the author; checked where its message is read. */
-const signed = optional(anyObject())
-
 const refusal = openObject({ ...guardFacts, reason: string, retry_after_ms: optional(waitMs) })
 
 /** The declaration of a server message; every list of server messages elsewhere derives from these rows. */
@@ -290,17 +286,14 @@ export const serverMessages = {
       name: string,
       to: address,
       content: string,
-      parts,
       ts: time,
       msg_id: string,
       hops: count,
       seq: optional(count),
       replay: optional(boolean),
-      in_reply_to: optional(string),
-      kind: optional(string),
       wait_ms: optional(waitMs),
       mentions: optional(list(string)),
-      signed,
+      ...authored,
       sig: optional(string),
       /** The proof of an answer to a task that asks for one of several answers, or asks people. */
       answer: optional(answerProof),
@@ -364,12 +357,9 @@ export const serverMessages = {
       from: agentRef,
       name: string,
       content: string,
-      parts,
       lease_ms: waitMs,
       attempt: count,
-      in_reply_to: optional(string),
-      kind: optional(string),
-      signed,
+      ...authored,
       ts: time,
       ...question,
       /** True for a task that nobody has: answer it, or leave it to others with the role. */

@@ -67,6 +67,14 @@ describe("a plain message", () => {
     '{"type":"MSG","to":"#general","content":"hi"}}',
     '{"type":"MSG","to":"#general","content":"hi"}\n',
     '{"type":"MSG","to":"#general","content":"hi","kind":"inform"}',
+    '{"type":"MSG","to":"#general","content":"hi","signed":{"to":"#general","ts":1,"sig":"a..b"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","id":"m1","signed":{"to":"@7f3a9c0e1b2d4f56","ts":1770000000000,"sig":"a..b"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"to":"bob","ts":1,"sig":"a..b"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"to":"@bob","ts":01,"sig":"a..b"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"to":"@bob","ts":9999999999999999,"sig":"a..b"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"to":"@bob","ts":1,"sig":"a","x":1}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"ts":1,"to":"@bob","sig":"a"}}',
+    '{"type":"MSG","to":"@bob","content":"hi","signed":{"to":"@bob","ts":1,"sig":"a"},"id":"m1"}',
   ])("is read the same with and without the JSON parser: %j", expectSame)
 
   it("is accepted if and only if the schema accepts it", () => {
