@@ -4,7 +4,7 @@ import { signAnswer } from "../identity/answer-signature.js"
 import { signClaim } from "../identity/claim-signature.js"
 import { defaultClaimSeconds } from "../protocol/claims.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
-import { ChatError } from "../protocol/errors.js"
+import type { ChatError } from "../protocol/errors.js"
 import { signatureSkewMs } from "../protocol/limits.js"
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
@@ -350,7 +350,7 @@ export class Daemon {
     this.#answerEffects.restart()
     this.#stops.onConnected(welcome.server_id)
     this.#senders.attach(connection)
-    this.#status.setProblem("clock", clockProblem(welcome.ts - this.#host.clock.now()))
+    this.#checkClock(welcome.ts - this.#host.clock.now())
     this.#breaker.attach(welcome)
     void this.#presence.resend(connection)
     this.#tasks.attach(connection)
@@ -363,6 +363,13 @@ export class Daemon {
     if (this.#session.connection !== connection) return
     this.#sender.attach(connection)
     this.#publish()
+  }
+
+  /** Notes a clock that is so wrong that the relay leaves signatures out. */
+  #checkClock(aheadMs: number): void {
+    if (Math.abs(aheadMs) <= signatureSkewMs.relay) return
+    const minutes = `${Math.round(Math.abs(aheadMs) / 60_000)} minutes ${aheadMs > 0 ? "ahead" : "behind"}`
+    this.#log.write(`clock: the relay's is ${minutes}, so others see your messages as unverified`)
   }
 
   #onLost(reason: ChatError, retryInMs: number | undefined): void {
@@ -517,12 +524,4 @@ export class Daemon {
 
 function isOperator({ operators, agent_id: self }: ServerMessage<"WELCOME">): boolean {
   return operators?.includes(self) === true
-}
-
-/** Returns the problem of a clock with which no recipient believes a signature; undefined for one that is right. */
-function clockProblem(aheadMs: number): ChatError | undefined {
-  if (Math.abs(aheadMs) <= signatureSkewMs.relay) return undefined
-  const minutes = Math.round(Math.abs(aheadMs) / 60_000)
-  const text = `clock: the relay's is ${minutes} minutes ${aheadMs > 0 ? "ahead" : "behind"}, so your messages are shown as unverified`
-  return new ChatError("VERIFICATION_FAILED", text, { hint: "set the clock of this machine" })
 }
