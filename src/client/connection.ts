@@ -4,13 +4,14 @@ import { maxDurationMs } from "../base/duration.js"
 import type { ClientFrame } from "../protocol/client-messages.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits } from "../protocol/limits.js"
-import { parseMembers, parseServerMessage } from "../protocol/parse-message.js"
+import { parseMembers, parseServerMessage, validateServerMessage } from "../protocol/parse-message.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
 import { FrameSocket } from "./frame-socket.js"
 import { type HandshakeOptions, performHandshake, type Session } from "./handshake.js"
 import { OlderRelay } from "./older-relay.js"
 import { type AnswerTo, PendingRequests, type RequestFrame } from "./pending.js"
 import { ReceiveQueue } from "./receive-queue.js"
+import { errorOfMessage } from "./relay-error.js"
 import { formatServer, parseServerUrl } from "./server-url.js"
 
 export interface ConnectOptions extends HandshakeOptions {
@@ -216,5 +217,34 @@ export class Connection {
     this.#isOver = true
     this.#requests.failAll(error)
     this.#events.onClose(error)
+  }
+}
+
+/**
+ * Sends a relay a request that needs no session, and waits for the answer.
+ * @throws {ChatError} UNREACHABLE, HANDSHAKE_TIMEOUT, UNSUPPORTED, or the code the relay refuses with
+ */
+export async function askWithoutSession(
+  address: string,
+  frame: ClientFrame<"KEY_STATEMENT" | "PING">,
+  clock: Clock,
+): Promise<void> {
+  const url = parseServerUrl(address)
+  const received = new ReceiveQueue()
+  const socket = new FrameSocket(url, clock, {
+    onText: (text) => received.push(text),
+    onClose: (error) => received.fail(error),
+  })
+  const late = new ChatError("HANDSHAKE_TIMEOUT", `${formatServer(url)}: does not answer`)
+  const deadline = clock.setTimer(() => socket.fail(late), defaultLimits.handshakeMs)
+  try {
+    socket.send(JSON.stringify(frame))
+    const members = parseMembers(await received.next())
+    const message = members && validateServerMessage(members)
+    if (message?.type === "ERROR") throw errorOfMessage(message)
+    if (message === undefined) throw new ChatError("UNSUPPORTED", `${formatServer(url)}: is no relay`)
+  } finally {
+    deadline.cancel()
+    await socket.close()
   }
 }

@@ -70,11 +70,12 @@ export function rightsOf(grants: readonly Grant[], scope: GrantScope): Rights | 
   const valid = grants.filter((grant) => isValid(grant, scope))
   const [first] = valid
   if (first === undefined) return undefined
+  const readsAll = valid.some((grant) => profiles[grant.profile].readsAll)
   const all = (key: "read" | "write" | "roles") => [...new Set(valid.flatMap((grant) => grant[key]))]
   const ends = valid.flatMap(({ exp }) => exp ?? [])
   const { profile } = valid.find((grant) => profiles[grant.profile].isListed) ?? first
   const exp = ends.length > 0 ? { exp: Math.min(...ends) } : {}
-  return { profile, read: all("read"), write: all("write"), roles: all("roles"), ...exp }
+  return { profile, read: readsAll ? ["#>"] : all("read"), write: all("write"), roles: all("roles"), ...exp }
 }
 
 function allows({ profile, read, write, roles }: Grant, act: Act): boolean {
@@ -97,7 +98,8 @@ function hasRole(roles: readonly string[], wanted: string): boolean {
   return roles.some((role) => role === "*" || role.toLowerCase() === wanted.toLowerCase())
 }
 
-function matchesAny(patterns: readonly (Channel | ChannelPattern)[], channel: Channel): boolean {
+/** Reports whether a channel is one of some names and patterns. */
+export function matchesAny(patterns: readonly (Channel | ChannelPattern)[], channel: Channel): boolean {
   return patterns.some((pattern) =>
     isChannelPattern(pattern) ? matchesChannel(pattern, channel) : pattern === channel,
   )

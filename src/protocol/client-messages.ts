@@ -124,7 +124,7 @@ export const clientMessages = {
     },
   },
   KEY_STATEMENT: {
-    needs: "session",
+    needs: "nothing",
     answer: "ACK",
     outbox: false,
     summary: "says that a key was revoked or replaced; whoever has the signed statement may bring it",

@@ -34,6 +34,8 @@ export type Profile = keyof typeof profiles
 
 /** Most patterns or roles of a grant. */
 const maxNames = 32
+/** Most keys that may use one grant, as commands make them. */
+export const maxUses = 10_000
 /** Most grants that a client shows a relay. */
 export const maxGrants = 8
 

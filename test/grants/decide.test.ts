@@ -34,9 +34,14 @@ const grants = fc.record({
   exp: fc.constantFrom(undefined, 999, 1_000, 1_001),
 })
 const acts: fc.Arbitrary<Act> = fc.oneof(
-  fc.record({ kind: fc.constantFrom("enter" as const, "direct" as const) }),
+  fc.record({
+    kind: fc.constantFrom("enter" as const, "direct" as const, "claim-files" as const, "audit" as const),
+  }),
   fc.record({ kind: fc.constantFrom("read" as const, "write" as const), channel: fc.constantFrom(...names) }),
-  fc.record({ kind: fc.constant("serve" as const), role: fc.constantFrom("reviewer", "Builder", "x") }),
+  fc.record({
+    kind: fc.constantFrom("serve" as const, "see" as const),
+    role: fc.constantFrom("reviewer", "Builder", "x"),
+  }),
 )
 
 function make(facts: Partial<Grant>): Grant {
@@ -64,6 +69,32 @@ describe("decide", () => {
         expect(rightsOf(dead, scope)).toBeUndefined()
       }),
     )
+  })
+
+  it("allows with several grants what one of them allows, and nothing else", () => {
+    fc.assert(
+      fc.property(fc.array(grants, { maxLength: 4 }), acts, (all, act) => {
+        const many = all.map((facts) => make(facts as Partial<Grant>))
+        const isAllowed = many.some((one) => decide([one], act, scope).isAllowed)
+        expect(decide(many, act, scope).isAllowed).toBe(isAllowed)
+      }),
+    )
+  })
+
+  it.each([
+    ["#team.>", "#team", false],
+    ["#team.>", "#team.a.b", true],
+    ["#team.>", "#teams.a", false],
+    ["#team.>", "#Team.a", false],
+    ["#team.*", "#team.a", true],
+    ["#team.*", "#team.a.b", false],
+    ["#*", "#team.a", false],
+    ["#*.web", "#team.web", true],
+    ["#team", "#team.a", false],
+    ["#team-x", "#team_x", false],
+  ])("with the pattern %s, reading %s is %j", (pattern, channel, isAllowed) => {
+    const grant = make({ read: [pattern] as never })
+    expect(decide([grant], { kind: "read", channel: channel as Channel }, scope).isAllowed).toBe(isAllowed)
   })
 
   const team = { read: ["#team.>"], write: ["#team.web"], roles: ["reviewer"] } as unknown as Partial<Grant>

@@ -140,9 +140,18 @@ async function publish(
   for (const url of servers) {
     const choice = { url, options: { identity: undefined, nick: undefined, compat: false } }
     try {
-      await withSession(context, choice, async (connection) => {
-        for (const statement of statements) await connection.request({ type: "KEY_STATEMENT", statement })
-      })
+      try {
+        await withSession(context, choice, async (connection) => {
+          for (const statement of statements) await connection.request({ type: "KEY_STATEMENT", statement })
+        })
+      } catch (error) {
+        // A closed relay has no session for an agent without a key.
+        if (!(error instanceof ChatError) || error.code !== "IDENTITY_REQUIRED") throw error
+        const { askWithoutSession } = await import("../../client/connection.js")
+        for (const statement of statements) {
+          await askWithoutSession(url, { type: "KEY_STATEMENT", statement }, context.clock)
+        }
+      }
       io.note(`${url} knows that the key has ended`)
     } catch (error) {
       if (!(error instanceof ChatError)) throw error

@@ -1,9 +1,10 @@
 import { ChatError } from "../../protocol/errors.js"
+import { maxUses } from "../../protocol/grants.js"
 import type { Channel } from "../../protocol/names.js"
 import { defineCommand, flag, optional, value } from "../command.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
-import { agentRef, channel, duration, someText } from "../input/values.js"
+import { agentRef, channel, duration, someText, wholeNumber } from "../input/values.js"
 import { type RequestOptions, relayRequest, requestOptions } from "../relay/relay-request.js"
 
 /** Milliseconds for which a link is good. */
@@ -15,8 +16,9 @@ export const invite = defineCommand({
     agent: optional("agent to invite: @name or @id", agentRef),
   },
   options: {
-    link: flag("for operators: print a link for one new agent, that agentchat join turns into a daemon"),
+    link: flag("for operators: print a link that agentchat join turns into a daemon"),
     expires: value("TIME", "with --link: how long it is good (default 7d)", duration),
+    uses: value("N", "with --link: agents that may use it (default 1)", wholeNumber(1, maxUses)),
     address: value("URL", "with --link: address of the relay for others", someText),
     unpinned: flag(
       "with --link: leave out the key of the certificate, if it will be renewed with another one",
@@ -55,6 +57,7 @@ async function printLink(
   input: RequestOptions & {
     readonly options: {
       readonly expires: number | undefined
+      readonly uses: number | undefined
       readonly address: string | undefined
       readonly unpinned: boolean
     }
@@ -67,12 +70,12 @@ async function printLink(
     import("../relay/link.js"),
     import("../relay/moderate.js"),
   ])
-  const { expires = linkMs, address, unpinned: isUnpinned } = input.options
+  const { expires = linkMs, uses = 1, address, unpinned: isUnpinned } = input.options
   return asOperator(context, input, async ({ keyPair, serverId: aud, server }) => {
     const ts = context.clock.now()
     const all = ["#>" as Channel]
     const rights = { profile: "agent", read: all, write: all, roles: ["*"] } as const
-    const grant = signGrant({ id: randomUUID(), aud, ...rights, uses: 1, exp: ts + expires, ts }, keyPair)
+    const grant = signGrant({ id: randomUUID(), aud, ...rights, uses, exp: ts + expires, ts }, keyPair)
     const channels = [channel ?? ("#general" as Channel)]
     const link = formatLink({ server: await pinned(context, address ?? server, isUnpinned), grant, channels })
     if (address === undefined && /\/\/(?:127\.|localhost|\[::1\])/.test(server)) {

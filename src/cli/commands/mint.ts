@@ -4,7 +4,7 @@ import { signGrant } from "../../grants/sign.js"
 import { formatDidKey, parsePublicKey } from "../../identity/keys.js"
 import { createSecretFile } from "../../identity/secret-file.js"
 import { ChatError } from "../../protocol/errors.js"
-import { type Profile, profiles } from "../../protocol/grants.js"
+import { maxUses, type Profile, profiles } from "../../protocol/grants.js"
 import { defineCommand, list, required, value } from "../command.js"
 import { reportSuccess } from "../exit-status.js"
 import { choice, duration, nick, role, someText, subscription, wholeNumber } from "../input/values.js"
@@ -12,8 +12,6 @@ import { asOperator } from "../relay/moderate.js"
 import { requestOptions } from "../relay/relay-request.js"
 
 const profileNames = Object.keys(profiles) as Profile[]
-/** Agents that may use one grant. */
-const maxUses = 10_000
 
 export const mint = defineCommand({
   args: { grantee: required("name of the agent or team, for people", nick) },

@@ -5,7 +5,13 @@ import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readInbox } from "../../daemon/inbox/reader.js"
 import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { type DaemonStatus, identityFileOf } from "../../daemon/status.js"
-import { persistentIdPattern } from "../../protocol/names.js"
+import { matchesAny } from "../../grants/decide.js"
+import {
+  type Channel,
+  type ChannelPattern,
+  isChannelPattern,
+  persistentIdPattern,
+} from "../../protocol/names.js"
 import { defineCommand } from "../command.js"
 import { shownPath } from "../config.js"
 import type { Context } from "../context.js"
@@ -138,6 +144,7 @@ function describe({ clock }: Context, facts: Facts): string[] {
   const { daemon, name, agent_id, identity, server, state, since, presence, operator, rights } = facts
   const { channels, patterns, tasks, guards, unread } = facts
   const joined = [...channels, ...patterns]
+  const spoken = joined.filter((name) => mayWrite(rights, name))
   const role = presence?.role === undefined ? "" : `; work for +${presence.role}`
   const office = { true: "; operator of the relay", false: "; no operator", null: "" }[String(operator)] ?? ""
   const begun = since === null ? "" : ` since ${formatTime(since, clock.now())}`
@@ -145,13 +152,22 @@ function describe({ clock }: Context, facts: Facts): string[] {
     `you       ${name ?? "no name yet"} ${agent_id ?? "(no id yet)"}, daemon ${daemon}`,
     `identity  ${identity ?? "none: the id is for this session only"}`,
     `relay     ${server ?? "none"}, ${state}${begun}`,
-    `may       speak in ${joined.length === 0 ? "no channel" : joined.join(" ")}${role}${office}`,
+    `may       speak in ${spoken.length === 0 ? "no channel" : spoken.join(" ")}${role}${office}`,
     ...describeRights(rights),
     ...(presence === null ? [] : [`presence  ${presence.status}`]),
     ...(tasks.length === 0 ? [] : [`tasks     ${tasks.join(" ")}`]),
     ...guards.map((stop) => describeStop(stop, clock.now())),
     `unread    ${describeUnread(unread)}`,
   ]
+}
+
+/** Reports whether grants allow writing to a channel, or to all channels of a pattern. */
+function mayWrite(rights: DaemonStatus["rights"], name: string): boolean {
+  if (rights === null || rights === undefined) return true
+  const write = rights.write as (Channel | ChannelPattern)[]
+  return isChannelPattern(name)
+    ? rights.write.some((each) => each === name || each === "#>")
+    : matchesAny(write, name as Channel)
 }
 
 function describeRights(rights: DaemonStatus["rights"]): string[] {

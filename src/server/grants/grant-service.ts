@@ -83,9 +83,10 @@ export class GrantService {
     }
     const refusal = this.#refusal(holder, { kind: "enter" })
     if (refusal === undefined) return
-    const [problem] = problems
-    if (problem === undefined) throw refusal
-    throw new ChatError("FORBIDDEN", `the relay is closed: grant ${problem}`)
+    if (problems.length === 0) throw refusal
+    throw new ChatError("FORBIDDEN", `the relay is closed: grant ${problems.join("; grant ")}`, {
+      hint: "ask an operator of the relay for another grant, or for a link of your own",
+    })
   }
 
   /** Returns the error for a message that no grant allows. @param roleOf - returns the role of a task */

@@ -108,8 +108,9 @@ export function identityHandlers(
     },
 
     async KEY_STATEMENT(session, { id, statement }) {
-      const { agent } = session
-      await endedKeys.add(statement, agent.origin)
+      // A closed relay has no session for who has lost the key.
+      const origin = session.isReady ? session.agent.origin : addressOrigin(session.remoteAddress)
+      await endedKeys.add(statement, origin)
       session.send({ type: "ACK", ts: clock.now(), state: "done" }, id)
     },
   }

@@ -87,6 +87,7 @@ describe("agentchat mint", () => {
     [["mint", "x", "--key", "did:key:zzz", "--uses", "2"], "--uses: not with --key"],
     [["grants", "revoke", "--reason", "x"], "TARGET is missing"],
     [["grants", "revoke", "@0000000000000000", "--reason", "x"], "uses none"],
+    [["invite", "--link", "--uses", "0"], "--uses: "],
     [["invite", "#general"], "AGENT: is missing"],
     [["invite", "#general", "@bob", "--link"], "AGENT: not with --link"],
   ])("%j is refused", async (args, problem) => {
@@ -107,6 +108,21 @@ describe("a link", () => {
     expect(link.grant.name).toBeUndefined()
     expect(JSON.stringify(link)).not.toContain("private")
     expect(out.trim()).not.toMatch(/\s/)
+  })
+
+  it("with --uses lets in as many agents as it says, and tells the next one what to do", async () => {
+    const { relay, run } = await makeScene()
+    const { grant } = parseLink((await run("invite", "--link", "--uses", "2")).out)
+    const codes: number[] = []
+    for (let count = 0; count < 3; count++) {
+      const guest = await makeGuest(relay)
+      guest.room.write("grant.json", JSON.stringify(grant))
+      await guest.add(guest.room.path("grant.json"))
+      const { status, err } = await guest.run("agents")
+      codes.push(status)
+      if (count === 2) expect(err).toContain(`grant ${grant.id} is used up\nhint: ask an operator`)
+    }
+    expect(codes).toEqual([0, 0, 5])
   })
 
   it.runIf(hasProgram("openssl"))("of a relay with TLS names the key of its certificate", async () => {

@@ -1,15 +1,16 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
+import { startClosed } from "../../kit/closed-relay.js"
 import { CommandRoom } from "../../kit/command-room.js"
 import { TestRelay } from "../../kit/relay.js"
 
 const dead = "ws://127.0.0.1:9"
 
 /** @returns a room with an identity, and a function that asks a relay whether its key may enter */
-async function makeScene() {
+async function makeScene(start = () => TestRelay.start()) {
   const room = new CommandRoom()
   await room.run(["identity", "--generate"])
-  const relay = await TestRelay.start()
+  const relay = await start()
   const { url } = relay.relay
   const { did } = JSON.parse((await room.run(["identity", "--export"])).out) as { did: string }
   const enter = async () => {
@@ -20,8 +21,13 @@ async function makeScene() {
 }
 
 describe("identity", () => {
-  it.each(["revoke", "rotate"])("--%s ends the key at the relay at once", async (action) => {
-    const { room, url, enter } = await makeScene()
+  it.each([
+    ["revoke", "an open", () => TestRelay.start()],
+    ["rotate", "an open", () => TestRelay.start()],
+    ["revoke", "a closed", () => startClosed()],
+    ["rotate", "a closed", () => startClosed()],
+  ])("--%s ends the key at once at %s relay", async (action, _, start) => {
+    const { room, url, enter } = await makeScene(start)
     expect(await enter()).toBe("CHALLENGE")
     const { status, err } = await room.run(["identity", `--${action}`, "--yes", "--server", url])
     expect([status, err]).toEqual([0, `${url} knows that the key has ended\n`])
