@@ -72,6 +72,22 @@ describe("a closed relay", () => {
     )
     expect((await Promise.all(outcomes)).sort()).toEqual(["refused", "welcome", "welcome"])
   })
+
+  it("lets one key use a grant for one although two show it at the same time on two relays", async () => {
+    const engine = await LastingEngine.make({ isShared: true })
+    const relays = [await startClosed(engine), await startClosed(engine)] as const
+    const grant = mint(relays[0])
+    const wires = await Promise.all([knock(relays[0], worker, [grant]), knock(relays[1], other, [grant])])
+    const answers = await Promise.all(
+      wires.map((wire) =>
+        wire.next("WELCOME").then(
+          () => "welcome",
+          () => "refused",
+        ),
+      ),
+    )
+    expect(answers.sort()).toEqual(["refused", "welcome"])
+  })
 })
 
 describe("a grant", () => {

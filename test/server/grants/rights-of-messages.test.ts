@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { matchesAny } from "../../../src/grants/decide.js"
 import { agentIdOf } from "../../../src/identity/keys.js"
 import { generateKeyPair } from "../../../src/identity/signer.js"
 import { type ClientType, clientMessages } from "../../../src/protocol/client-messages.js"
@@ -170,5 +171,30 @@ describe("a channel that an agent may not read", () => {
       ...(await wire.settle()),
     ]
     expect(JSON.stringify(answers)).not.toContain("secret")
+  })
+})
+
+describe.each(Object.keys(profiles) as Profile[])("the rights in WELCOME of a profile: %s", (profile) => {
+  it("say what the relay allows: which channels it may join and write to, and which roles it may serve", async () => {
+    const relay = await startClosed()
+    const { wire: op } = await enter(relay, chief)
+    const names = ["#team.web", "#team.api", "#secret"]
+    for (const channel of names) await op.ask({ type: "CREATE_CHANNEL", channel })
+    const { writes, works } = profiles[profile]
+    const facts = { read: ["#team.>"], write: writes ? ["#team.web"] : [], roles: works ? ["builder"] : [] }
+    const { wire, welcome } = await enter(relay, worker, [mint(relay, { profile, ...facts } as never)])
+    const { read = [], write = [], roles = [] } = welcome.rights ?? {}
+    const includes = (patterns: readonly string[], name: string) =>
+      matchesAny(patterns as never, name as never)
+    for (const channel of names) {
+      const joined = await wire.ask({ type: "JOIN", channel })
+      expect(joined.type === "JOINED", `${profile} reads ${channel}`).toBe(includes(read, channel))
+      const sent = await wire.ask({ type: "MSG", to: channel, content: "x" })
+      expect(sent.type === "ACK", `${profile} writes ${channel}`).toBe(includes(write, channel))
+    }
+    for (const role of ["builder", "reviewer"]) {
+      const served = await wire.ask({ type: "SET_PRESENCE", status: "idle", role })
+      expect(served.type === "ACK", `${profile} serves ${role}`).toBe(roles.includes(role))
+    }
   })
 })

@@ -245,6 +245,21 @@ describe("the history of a channel", () => {
     expect(JSON.stringify(await ann.wire.settle())).not.toContain("password")
   })
 
+  it("is gone alone: direct messages and tasks that wait stay", async () => {
+    const { relay, op } = await startWithOperator()
+    const bob = await relay.enterAs(worker, "bob")
+    bob.wire.socket.destroy()
+    await op.wire.settle()
+    await op.wire.ask({ type: "JOIN", channel: general })
+    await op.wire.ask({ type: "MSG", to: workerId, content: "letter" })
+    await op.wire.ask({ type: "MSG", to: "+builder", content: "work" })
+    await act(op, relay, { action: "clear", channel: general })
+    const again = await relay.enterAs(worker, "bob")
+    expect(await again.wire.next("MSG")).toMatchObject({ content: "letter" })
+    await again.wire.ask({ type: "SET_PRESENCE", status: "idle", role: "builder" })
+    expect(await again.wire.next("TASK")).toMatchObject({ content: "work" })
+  })
+
   it("stays until a second operator says the same, where two rule", async () => {
     const { relay, op } = await startWithOperator({ twoPerson: true })
     await op.wire.ask({ type: "JOIN", channel: general })
