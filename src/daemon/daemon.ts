@@ -1,3 +1,4 @@
+import { noTracer, type Tracer } from "../base/tracer.js"
 import type { Connection } from "../client/connection.js"
 import { ReconnectingSession } from "../client/session.js"
 import { signAnswer } from "../identity/answer-signature.js"
@@ -88,7 +89,7 @@ export class Daemon {
     const { clock } = host
     this.#options = options
     this.#host = host
-    this.#log = new EventLog(paths.log, clock)
+    this.#log = new EventLog(paths.log, clock, options.log)
     this.#status = new StatusWriter(paths.status, clock, this.#log)
     this.#session = this.#createSession()
     const log = (line: string) => this.#log.write(line)
@@ -149,6 +150,7 @@ export class Daemon {
     this.#sender = this.#createSender()
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
     const senders = this.#senders
+<<<<<<< HEAD
     const services = {
       channels,
       deliveryStatus,
@@ -161,6 +163,10 @@ export class Daemon {
       log,
     }
     this.#messages = new RelayMessages({ ...services, onAnswer: (answer) => this.#onAnswer(answer) })
+=======
+    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, senders, inbox, log }
+    this.#messages = new RelayMessages({ ...services, tracer: this.#tracer })
+>>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }
@@ -263,6 +269,7 @@ export class Daemon {
     )
   }
 
+<<<<<<< HEAD
   #openApprovals({ outbox }: DaemonPaths): Approvals {
     return new Approvals({
       ...{ memory: this.#memory, outbox, now: () => this.#host.clock.now(), self: () => this.agentId ?? "" },
@@ -270,6 +277,10 @@ export class Daemon {
       dealOf: (id) => this.#deals?.get(id),
       isRequired: this.#options.approve_deals === true,
     })
+=======
+  get #tracer(): Tracer {
+    return this.#host.tracer ?? noTracer
+>>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   }
 
   #createSender(): OutboxSender {
@@ -280,7 +291,11 @@ export class Daemon {
       effects: this.#answerEffects,
       breaker: this.#breaker,
       names: new NamePins(this.#memory),
+<<<<<<< HEAD
       approvals: this.#approvals,
+=======
+      tracer: this.#tracer,
+>>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         signClaim: (frame) => this.#signClaim(frame),
@@ -374,8 +389,8 @@ export class Daemon {
 
   #onLost(reason: ChatError, retryInMs: number | undefined): void {
     const { code, message } = reason
-    if (retryInMs === undefined) this.#log.write(`stop: ${code} ${message}`)
-    else this.#log.write(`waiting: ${code} ${message}; next try in ${Math.round(retryInMs)} ms`)
+    if (retryInMs === undefined) this.#log.write(`stop: ${code} ${message}`, "error")
+    else this.#log.write(`waiting: ${code} ${message}; next try in ${Math.round(retryInMs)} ms`, "warn")
     this.#offline(reason)
     if (retryInMs === undefined) this.#host.onStopped(this.#options.name, reason)
   }

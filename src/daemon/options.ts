@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs"
 import { relative } from "node:path"
 import type { Clock } from "../base/clock.js"
+import type { LogStyle } from "../base/log.js"
 import { omitUndefined } from "../base/plain.js"
+import type { Tracer } from "../base/tracer.js"
 import type { ConnectOptions } from "../client/connection.js"
 import type { BreakerLimits } from "../guards/breaker.js"
 import type { Identity } from "../identity/identity-file.js"
@@ -42,11 +44,17 @@ export interface DaemonStart {
   readonly approve_deals?: boolean
   /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
+  /** How daemon.log is written. */
+  readonly log?: LogStyle
 }
 
 /** Options of one daemon: a {@link DaemonStart} whose names are checked and whose identity is loaded. */
 export interface DaemonOptions
+<<<<<<< HEAD
   extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "approve_deals" | "guards"> {
+=======
+  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "guards" | "log"> {
+>>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   readonly name: InstanceName
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */
@@ -68,6 +76,8 @@ export interface DaemonHost {
   requireHome(): void
   /** Finds the sessions of coding harnesses that can be woken; absent if none can. */
   readonly findSession?: (name: InstanceName) => Promise<SessionDoors | undefined>
+  /** Absent if nothing is traced. */
+  readonly tracer?: Tracer
   /** Called when the daemon stopped because of an error that no retry fixes. */
   onStopped(name: InstanceName, reason: ChatError): void
 }

@@ -10,6 +10,7 @@ import { openHome } from "../daemon/files/home.js"
 import type { DaemonStart } from "../daemon/options.js"
 import { type ControlReply, replyOf } from "../daemon/process/control-socket.js"
 import { openHostProcess } from "../daemon/process/host.js"
+import { openTracer } from "../tracing/open-tracer.js"
 import { sessionFinder } from "./wake/find-session.js"
 
 /** Lines of the log that the reply repeats. */
@@ -29,7 +30,9 @@ async function main(): Promise<number> {
   // Only what Node prints when it crashes comes through standard error.
   const log = new EventLog(root.hostLog, systemClock)
   const notices: string[] = []
+  const tracer = await openTracer(process.env, "agentchat-daemon")
   const host = await openHostProcess({
+    tracer,
     root,
     shared: order.shared,
     clock: systemClock,
@@ -51,6 +54,7 @@ async function main(): Promise<number> {
   // Another daemon may have joined this process while ours failed to start.
   const exit = failure !== undefined && host.size === 0 ? 1 : ((await host.ended)?.exit ?? 0)
   await host.close()
+  await tracer.close()
   return exit
 }
 

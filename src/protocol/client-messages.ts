@@ -20,6 +20,7 @@ import {
   role,
   rotations,
   subscription,
+  traceparent,
 } from "./message-fields.js"
 import { messageKinds } from "./message-kinds.js"
 import { moderation } from "./moderation.js"
@@ -161,6 +162,8 @@ export const clientMessages = {
       signed: optional(messageProof),
       ts: optional(number()),
       sig: optional(text(1024)),
+      /** The span that the message continues; a relay passes on that of its own, or none. */
+      trace: optional(traceparent),
     },
   },
   FORECAST: {

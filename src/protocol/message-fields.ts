@@ -1,5 +1,6 @@
 /** The fields that several messages share. */
 import { isPlain } from "../base/plain.js"
+import { traceparentPattern } from "../base/tracer.js"
 import { maxRotations } from "./limits.js"
 import {
   type Address,
@@ -175,3 +176,6 @@ function isMeta(value: unknown): boolean {
 export const card = object(cardFields)
 /** An agent's description of itself, as others see it. */
 export type AgentCard = OutputOf<typeof cardFields>
+
+/** The context of a trace (W3C Trace Context, version 00). */
+export const traceparent = matching(traceparentPattern, "must be a traceparent of version 00")

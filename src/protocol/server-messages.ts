@@ -295,6 +295,7 @@ export const serverMessages = {
       mentions: optional(list(string)),
       ...authored,
       sig: optional(string),
+      trace: optional(string),
       /** The proof of an answer to a task that asks for one of several answers, or asks people. */
       answer: optional(answerProof),
     },

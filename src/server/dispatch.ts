@@ -14,6 +14,7 @@ import { presenceHandlers } from "./handlers/presence.js"
 import { proposalHandlers } from "./handlers/proposals.js"
 import { searchHandlers } from "./handlers/search.js"
 import { taskHandlers } from "./handlers/tasks.js"
+import type { RelayObserver } from "./observer.js"
 import type { RelaySettings, Services } from "./services.js"
 import type { IpLimiter } from "./sessions/ip-limiter.js"
 import { translateOlder } from "./sessions/older-clients.js"
@@ -33,6 +34,7 @@ export class Dispatcher {
   readonly #services: Pick<Services, "moderation" | "grants" | "channels">
   readonly #roleOf: (task: string) => string | undefined
   readonly #isCompat: boolean
+  readonly #observer: RelayObserver
   /** Frames that wait until the last message of their session is handled. */
   readonly #waiting = new Map<Session, string[]>()
 
@@ -56,6 +58,7 @@ export class Dispatcher {
     this.#services = services
     this.#roleOf = (task) => services.tasks.roleOf(task)
     this.#isCompat = settings.isCompat
+    this.#observer = settings.observer
     this.#rateLimiter = new RateLimiter(settings, (session, message) => {
       const handled = this.#handle(session, message)
       if (handled !== undefined) this.#waitFor(session, handled, [])
@@ -114,14 +117,31 @@ export class Dispatcher {
     try {
       // The handler fits the message, but TypeScript cannot relate the two through an index.
       const handle = this.#handlers[message.type] as Handle
-      return handle(session, message)?.catch((error: unknown) => this.#refuse(session, error, message))
+      const handled = handle(session, message)
+      if (handled === undefined) {
+        this.#accepted(message)
+        return
+      }
+      return handled.then(
+        () => this.#accepted(message),
+        (error: unknown) => this.#refuse(session, error, message),
+      )
     } catch (error) {
       this.#refuse(session, error, message)
     }
   }
 
+  /** The handler of a message counts it by itself, when it is stored. */
+  #accepted({ type }: ClientMessage): void {
+    if (type !== "MSG") this.#observer.request(type, "accepted")
+  }
+
   #refuse(session: Session, error: unknown, message: ClientMessage): void {
     const isExpected = error instanceof ChatError
+    const code = isExpected ? error.code : "INTERNAL"
+    if (message.type === "MSG") this.#observer.message(message, code)
+    else this.#observer.request(message.type, code)
+    if (isExpected && error.guard !== undefined) this.#observer.stop(error.guard.layer)
     session.refuse(
       isExpected ? this.#rateLimiter.chargeRefusal(session, message.type, error) : error,
       message,

@@ -84,22 +84,37 @@ export function listen(server: Server, at: ListenOptions & { readonly fd?: numbe
   })
 }
 
+/** Facts of a relay that a request may ask for. */
+interface RelayState {
+  readonly health: () => HealthReport
+  readonly isReady: () => boolean
+}
+
 /**
- * Returns the answer to a request: `GET /health` and `GET /schema` in JSON, 426 for a browser that opens `/`, 404 for the
- * rest.
+ * Returns the answer to a request: `GET /health` and `GET /schema` in JSON, `GET /ready` in a word, 426 for a browser that
+ * opens `/`, 404 for the rest.
  */
-export function answerRequest({ url, method }: IncomingMessage, health: () => HealthReport): HttpAnswer {
-  const path = url?.split("?", 1)[0]
+export function answerRequest({ url, method }: IncomingMessage, { health, isReady }: RelayState): HttpAnswer {
   const isRead = method === "GET" || method === "HEAD"
-  if (path === "/health" && isRead) {
-    const report = health()
-    const headers = { ...commonHeaders, "Content-Type": "application/json" }
-    return { status: report.ok ? 200 : 503, headers, body: `${JSON.stringify(report)}\n` }
+  switch (isRead ? url?.split("?", 1)[0] : undefined) {
+    case "/health":
+      return healthAnswer(health())
+    case "/ready":
+      return isReady() ? textAnswer(200, "ready") : textAnswer(503, "not ready")
+    case "/schema":
+      return { status: 200, headers: schemaHeaders, body: schemaText() }
+    case "/": {
+      const answer = textAnswer(426, "this is an agentchat relay; connect with a WebSocket")
+      return { ...answer, headers: { ...answer.headers, Upgrade: "websocket" } }
+    }
+    default:
+      return textAnswer(404, "not found")
   }
-  if (path === "/schema" && isRead) return { status: 200, headers: schemaHeaders, body: schemaText() }
-  if (path !== "/" || !isRead) return textAnswer(404, "not found")
-  const { status, headers, body } = textAnswer(426, "this is an agentchat relay; connect with a WebSocket")
-  return { status, headers: { ...headers, Upgrade: "websocket" }, body }
+}
+
+function healthAnswer(report: HealthReport): HttpAnswer {
+  const headers = { ...commonHeaders, "Content-Type": "application/json" }
+  return { status: report.ok ? 200 : 503, headers, body: `${JSON.stringify(report)}\n` }
 }
 
 const commonHeaders = { "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff" } as const

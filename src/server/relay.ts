@@ -4,8 +4,10 @@ import type { Duplex } from "node:stream"
 import type { Backbone } from "../backbone/backbone.js"
 import { openMemoryBackbone } from "../backbone/memory/memory-backbone.js"
 import type { Clock, Timer } from "../base/clock.js"
+import type { Log } from "../base/log.js"
 import { PageRules } from "../base/page-rules.js"
 import { stackOf } from "../base/plain.js"
+import { noTracer, type Tracer } from "../base/tracer.js"
 import { type WebSocket, WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
@@ -24,7 +26,11 @@ import {
   type TlsFiles,
   textAnswer,
 } from "./http.js"
+import { mayReadMetrics } from "./metrics-access.js"
+import { observeBackbone } from "./observed-backbone.js"
+import { noObserver, type RelayObserver } from "./observer.js"
 import { Operators } from "./operators.js"
+import type { RelayGauges, RelayMetrics } from "./relay-metrics.js"
 import { closeServices, endUngranted, openServices, type RelaySettings, type Services } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { ClientAddress } from "./sessions/client-address.js"
@@ -68,8 +74,10 @@ export interface RelayOptions {
   /** The start of the URLs of coordination channels (default: the address of the relay). */
   readonly httpBase?: string
   readonly clock: Clock
-  /** Takes one line without its newline. */
-  readonly log: (line: string) => void
+  readonly log: Log
+  /** Offers `GET /metrics`: to whom has the token, or without one to this machine. */
+  readonly metrics?: { readonly token?: string | undefined }
+  readonly tracer?: Tracer
 }
 
 /** Milliseconds {@link Relay.stop} waits for peers to answer the close frame. */
@@ -86,10 +94,13 @@ const cutFactor = 4
  * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if the port or the certificate cannot be used
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const settings = resolveSettings(options)
-  const backbone = await openBackbone(options)
+  const metrics =
+    options.metrics === undefined ? undefined : new (await import("./relay-metrics.js")).RelayMetrics()
+  const settings = resolveSettings(options, metrics ?? noObserver)
+  const opened = await openBackbone(options)
+  const backbone = metrics === undefined ? opened : observeBackbone(opened, metrics, options.clock)
   try {
-    const relay = new Relay(options, settings, await openServices(settings, backbone))
+    const relay = new Relay(options, settings, await openServices(settings, backbone), metrics)
     await relay.listen()
     return relay
   } catch (error) {
@@ -98,7 +109,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   }
 }
 
-function resolveSettings(options: RelayOptions): RelaySettings {
+function resolveSettings(options: RelayOptions, observer: RelayObserver): RelaySettings {
   const {
     clock,
     log,
@@ -107,6 +118,7 @@ function resolveSettings(options: RelayOptions): RelaySettings {
     logMessages = false,
     twoPerson = false,
     closed = false,
+    tracer = noTracer,
   } = options
   const limits = { ...defaultLimits, ...options.limits }
   return {
@@ -122,6 +134,8 @@ function resolveSettings(options: RelayOptions): RelaySettings {
     logMessages,
     clock,
     log,
+    observer,
+    tracer,
   }
 }
 
@@ -150,6 +164,8 @@ export class Relay {
   readonly #dispatcher: Dispatcher
   readonly #server: Server
   readonly #webSockets: WebSocketServer
+  /** Absent unless they are asked for. */
+  readonly #metrics: RelayMetrics | undefined
   readonly #ipLimiter: IpLimiter
   readonly #budgets: SessionBudgets
   readonly #clientAddress: ClientAddress
@@ -161,7 +177,9 @@ export class Relay {
   #probeTimer: Timer | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(options: RelayOptions, settings: RelaySettings, services: Services) {
+  constructor(options: RelayOptions, settings: RelaySettings, services: Services, metrics?: RelayMetrics) {
+    this.#metrics = metrics
+    metrics?.watch(() => this.#gauges())
     const { limits, clock, log } = settings
     this.#options = options
     this.#limits = limits
@@ -225,6 +243,26 @@ export class Relay {
       agents: sessions.size,
       channels: channels.size,
       store: { kind, reachable: isReachable },
+    }
+  }
+
+  /** Reports whether the relay takes messages: it has started, does not stop, and reaches its storage. */
+  get isReady(): boolean {
+    return this.#port > 0 && this.#stopped === undefined && this.#services.backbone.isReachable
+  }
+
+  #gauges(): RelayGauges {
+    const { sessions, channels, knownAgents, mailboxes, backbone } = this.#services
+    const { messages, bytes } = mailboxes.depth
+    return {
+      connections: this.#webSockets.clients.size,
+      sessions: sessions.size,
+      channels: channels.size,
+      agents: knownAgents.size,
+      mailboxMessages: messages,
+      mailboxBytes: bytes,
+      queueBytes: this.#budgets.queues.usedBytes,
+      isStoreReachable: backbone.isReachable,
     }
   }
 
@@ -323,7 +361,10 @@ export class Relay {
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
     if (!isForChannels(request)) {
-      sendAnswer(response, this.#refusePage(request) ?? answerRequest(request, () => this.health()))
+      this.#answer(request).then(
+        (answer) => sendAnswer(response, answer),
+        (error: unknown) => this.#dropRequest(response, error),
+      )
       return
     }
     const address = this.#clientAddress.of(request)
@@ -333,9 +374,26 @@ export class Relay {
       return
     }
     this.#coordination.handle(request, response, addressOrigin(address)).catch((error: unknown) => {
-      this.#services.warn(`unexpected error: ${stackOf(error)}`)
-      response.destroy()
+      this.#dropRequest(response, error)
     })
+  }
+
+  #dropRequest(response: ServerResponse, error: unknown): void {
+    this.#services.warn(`unexpected error: ${stackOf(error)}`)
+    response.destroy()
+  }
+
+  async #answer(request: IncomingMessage): Promise<HttpAnswer> {
+    const refusal = this.#refusePage(request)
+    if (refusal !== undefined) return refusal
+    const { url, method } = request
+    const isForMetrics = method === "GET" && url?.split("?", 1)[0] === "/metrics"
+    if (this.#metrics !== undefined && isForMetrics) {
+      const { token } = this.#options.metrics ?? {}
+      if (!mayReadMetrics(request, token)) return textAnswer(403, "the numbers of this relay are not for you")
+      return { ...textAnswer(200, ""), body: await this.#metrics.text() }
+    }
+    return answerRequest(request, { health: () => this.health(), isReady: () => this.isReady })
   }
 
   #refuseFlood(address: string | undefined): HttpAnswer | undefined {

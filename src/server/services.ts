@@ -1,5 +1,7 @@
 import type { Backbone } from "../backbone/backbone.js"
 import type { Clock } from "../base/clock.js"
+import type { Log } from "../base/log.js"
+import type { Tracer } from "../base/tracer.js"
 import type { GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import type { Limits } from "../protocol/limits.js"
@@ -22,6 +24,7 @@ import { replicatedInput } from "./guards/guard-input.js"
 import { GuardService } from "./guards/guard-service.js"
 import { carryOut } from "./moderation/carry-out.js"
 import { type Carried, idsOf, ModerationService } from "./moderation/moderation-service.js"
+import type { RelayObserver } from "./observer.js"
 import type { Operators } from "./operators.js"
 import { EndedKeys } from "./roster/ended-keys.js"
 import { KnownAgents } from "./roster/known-agents.js"
@@ -55,7 +58,9 @@ export interface RelaySettings {
   httpBase: string
   readonly clock: Clock
   /** Takes one line without its newline. */
-  readonly log: (line: string) => void
+  readonly log: Log
+  readonly observer: RelayObserver
+  readonly tracer: Tracer
 }
 
 /** The services of a relay. A handler takes those it uses. */
@@ -67,7 +72,7 @@ export type Services = Awaited<ReturnType<typeof openServices>>
  */
 export async function openServices(settings: RelaySettings, backbone: Backbone) {
   const { limits, operators, clock } = settings
-  const log = countRepeats(settings.log, clock)
+  const log = countRepeats((line) => settings.log(line, "warn"), clock)
   const writes = new WriteScheduler()
   const sessions = new SessionRegistry()
   const heartbeat = new Heartbeat(sessions, clock, limits)
@@ -83,7 +88,8 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
   const knownAgents = new KnownAgents(clock, limits.identities, makeMemory)
   const bus = await RelayBus.open(backbone, sessions, log)
   const mailboxes = await Mailboxes.open(backbone, { sessions, roster, limits, clock, log })
-  const direct = new DirectDelivery({ sessions, bus, mailboxes, clock })
+  const onStage = (stage: string) => settings.observer.stage(stage)
+  const direct = new DirectDelivery({ sessions, bus, mailboxes, clock, onStage })
   const bookmarks = await Bookmarks.open(backbone, { sessions, clock, log })
   const channels = await ChannelDirectory.open(backbone, {
     ...{ sessions, roster, writes, limits, clock, log, mayRead },
@@ -200,7 +206,10 @@ function connectEvents(services: Services, { clock, log }: RelaySettings): void 
     mailboxes.on("posted", count)
   }
   backbone.onReachabilityChange((isReachable) => {
-    log(isReachable ? "store: can be reached again" : "store: cannot be reached")
+    log(
+      isReachable ? "store: can be reached again" : "store: cannot be reached",
+      isReachable ? "info" : "error",
+    )
     if (isReachable) mailboxes.resume()
   })
 }

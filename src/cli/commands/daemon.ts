@@ -1,3 +1,4 @@
+import { logFormats, logLevels } from "../../base/log.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { openHome } from "../../daemon/files/home.js"
 import { listDaemons, stopAllDaemons, stopDaemon } from "../../daemon/process/control.js"
@@ -7,7 +8,7 @@ import { defineCommand, flag, list, value } from "../command.js"
 import type { Context } from "../context.js"
 import { chooseInstance } from "../daemon/daemon-choice.js"
 import { reportSuccess } from "../exit-status.js"
-import { channel, instanceName, nick, role, someText } from "../input/values.js"
+import { channel, closeChoice, instanceName, nick, role, someText } from "../input/values.js"
 import { printTable } from "../output/table.js"
 
 const modes = ["background", "status", "list", "stop", "stop-all"] as const
@@ -26,6 +27,8 @@ export const daemon = defineCommand({
     role: value("ROLE", "role, such as reviewer: receive tasks sent to +ROLE", role),
     card: value("FILE", "agent card in JSON: description, tags, skills, meta", someText, "file"),
     guards: value("FILE", "stricter limits for its circuit breaker, in YAML", someText, "file"),
+    "log-format": value("FORM", "of daemon.log: text (default) or json", closeChoice(logFormats), logFormats),
+    "log-level": value("LEVEL", "error, warn or info (default)", closeChoice(logLevels), logLevels),
     echo: flag('copy own messages to the inbox, marked "self": true'),
     "approve-deals": flag("accept a deal only once a person (+human) has approved it"),
     server: value("URL", "relay to use (same as URL)", someText),
@@ -46,7 +49,6 @@ export const daemon = defineCommand({
   takesUrl: true,
   examples: [
     "agentchat daemon --background",
-    "agentchat daemon wss://chat.example.org:6667 --name alice --background",
     "agentchat daemon --channels '#general' '#review' --role reviewer",
   ],
   async run(context, { options, url }) {

@@ -1,15 +1,24 @@
-import { appendFileSync } from "node:fs"
+import { appendFileSync, writeSync } from "node:fs"
 import { resolve } from "node:path"
+import { formatLogLine, isLogged, type Log, type LogStyle, logFormats, logLevels } from "../../base/log.js"
 import { omitUndefined, stackOf } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import { defaultLimits, defaultPort } from "../../protocol/limits.js"
 import type { Relay } from "../../server/relay.js"
-import { defineCommand, flag, repeated, value } from "../command.js"
+import { openTracer } from "../../tracing/open-tracer.js"
+import { defineCommand, flag, flagOr, repeated, value } from "../command.js"
 import type { Context } from "../context.js"
 import { expectedFailure } from "../exit-status.js"
 import { readGuardFile } from "../input/guard-file.js"
-import { exposureNote, readBackboneAddress, readOperatorsFile, readTls } from "../input/serve-options.js"
 import {
+  exposureNote,
+  metricsAccess,
+  readBackboneAddress,
+  readOperatorsFile,
+  readTls,
+} from "../input/serve-options.js"
+import {
+  closeChoice,
   duration,
   httpUrl,
   nick,
@@ -26,6 +35,8 @@ import { serveStoreControl } from "../relay/store-control.js"
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
 const maxBurst = 1_000_000
+/** A file descriptor. */
+const standardError = 2
 
 export const serve = defineCommand({
   args: {},
@@ -34,6 +45,9 @@ export const serve = defineCommand({
     host: value("ADDRESS", "address (default 127.0.0.1); 0.0.0.0 for all", someText),
     name: value("NAME", "name of the relay", nick),
     log: value("FILE", "log there instead of to stderr; FILE.1 at 1 MiB", someText, "file"),
+    "log-format": value("FORM", "text (default) or json", closeChoice(logFormats), logFormats),
+    "log-level": value("LEVEL", "error, warn or info (default)", closeChoice(logLevels), logLevels),
+    metrics: flagOr("FILE", "GET /metrics, here or with the token in FILE", "", someText),
     "log-messages": flag("also log the text of messages"),
     "buffer-size": value(
       "N",
@@ -64,13 +78,8 @@ export const serve = defineCommand({
   },
   takesUrl: false,
   examples: [
-    "agentchat serve",
     "agentchat serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
     "agentchat serve --closed --data ./relay-data --operators operators.txt",
-  ],
-  notes: [
-    "Without --data or --backbone, a restart loses everything. Relays with the same --backbone act as one.",
-    "SIGTERM stops the relay; SIGHUP reads guards, operators and certificate again.",
   ],
   async run({ io, config, clock, system, env }, { options }) {
     const { data, backbone } = options
@@ -79,7 +88,13 @@ export const serve = defineCommand({
     const readFiles = () => readReloaded(system.cwd, options)
     const files = await readFiles()
     const { tls } = files
-    const log = await openLog(options.log === undefined ? undefined : pathOf(options.log), { io, clock })
+    const style = { format: options["log-format"], level: options["log-level"] }
+    const log = await openLog(options.log === undefined ? undefined : pathOf(options.log), {
+      io,
+      clock,
+      style,
+    })
+    const tracer = await openTracer(env, "agentchat-relay")
     const { startRelay } = await import("../../server/relay.js")
     const interruption = system.interruption()
     const relay = await startRelay({
@@ -102,6 +117,7 @@ export const serve = defineCommand({
         name: options.name,
         allowedOrigins: options["allow-origin"],
         trustedProxies: options["trusted-proxy"],
+        metrics: metricsAccess(options.metrics, system.cwd),
         listenFd: inheritedSocket(env, system.pid),
         httpBase: options["http-base"],
         data: data === undefined ? undefined : pathOf(data),
@@ -110,6 +126,7 @@ export const serve = defineCommand({
       clock,
       version: system.version,
       log,
+      tracer,
     })
     const { url, port: openPort, serverId } = relay
     const pin = tls === undefined ? undefined : await pinOf(tls.cert)
@@ -120,12 +137,13 @@ export const serve = defineCommand({
     if (exposure !== undefined) io.note(exposure)
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
-    system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`))
+    system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`, "error"))
     const control = data === undefined ? undefined : await serveStoreControl(pathOf(data), relay, log)
     await notifyReady(env, log)
     await aborted(interruption)
     control?.close()
     await relay.stop()
+    await tracer.close()
     return 0
   },
 })
@@ -160,14 +178,21 @@ function refuseMismatch({
 
 async function openLog(
   path: string | undefined,
-  { io, clock }: Pick<Context, "io" | "clock">,
-): Promise<(line: string) => void> {
-  if (path === undefined) return (line) => io.err(`${new Date(clock.now()).toISOString()} ${line}`)
+  { io, clock, style }: Pick<Context, "io" | "clock"> & { readonly style: LogStyle },
+): Promise<Log> {
+  if (path === undefined) {
+    return (line, level = "info") => {
+      if (!isLogged(level, style.level ?? "info")) return
+      const text = formatLogLine(clock.now(), line, level, style)
+      if (style.format === "json") writeSync(standardError, `${text}\n`)
+      else io.err(text)
+    }
+  }
   const { EventLog } = await import("../../daemon/files/append-log.js")
   // The user chose the file, which may be a link or a device.
   const append = (file: string, text: string) => appendFileSync(file, text, { mode: 0o600 })
-  const log = new EventLog(path, clock, append)
-  return (line) => log.write(line)
+  const log = new EventLog(path, clock, style, append)
+  return (line, level) => log.write(line, level)
 }
 
 type ReloadedOptions = Readonly<Record<"guards" | "operators" | "tls-cert" | "tls-key", string | undefined>>
@@ -186,7 +211,7 @@ async function readReloaded(cwd: string, options: ReloadedOptions) {
 async function reload(
   relay: Relay,
   readFiles: () => ReturnType<typeof readReloaded>,
-  log: (line: string) => void,
+  log: Log,
 ): Promise<void> {
   try {
     relay.reload(await readFiles())

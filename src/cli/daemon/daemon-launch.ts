@@ -1,6 +1,7 @@
 /** Starts a daemon, in the background or in this process. */
 import { existsSync, mkdirSync } from "node:fs"
 import { basename, resolve } from "node:path"
+import type { LogStyle } from "../../base/log.js"
 import { omitUndefined } from "../../base/plain.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { parseServerUrl } from "../../client/server-url.js"
@@ -16,6 +17,7 @@ import { ChatError, isErrorCode } from "../../protocol/errors.js"
 import { defaultServer } from "../../protocol/limits.js"
 import type { AgentCard } from "../../protocol/message-fields.js"
 import type { Channel, InstanceName, Nick } from "../../protocol/names.js"
+import { openTracer } from "../../tracing/open-tracer.js"
 import { type Config, shownPath } from "../config.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
@@ -40,6 +42,8 @@ export interface DaemonChoice {
   readonly echo: boolean
   readonly "approve-deals"?: boolean
   readonly compat: boolean
+  readonly "log-format"?: LogStyle["format"]
+  readonly "log-level"?: LogStyle["level"]
 }
 
 /**
@@ -69,6 +73,8 @@ export async function daemonStart(
   const nick = chooseNick(config, choice, paths, identity)
   const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
   const guards = await readGuards(context, choice.guards)
+  const { "log-format": format, "log-level": level } = choice
+  const log = (format ?? level) === undefined ? undefined : omitUndefined({ format, level })
   return {
     name,
     ...chooseRelay(config, choice, paths, url),
@@ -76,7 +82,7 @@ export async function daemonStart(
     ephemeral,
     echo,
     ...(choice["approve-deals"] === true && { approve_deals: true }),
-    ...omitUndefined({ identity, channels, role, card, guards }),
+    ...omitUndefined({ identity, channels, role, card, guards, log }),
   }
 }
 
@@ -193,7 +199,8 @@ export async function runInForeground(
   const { sessionFinder } = await import("../../harness/wake/find-session.js")
   const findSession = sessionFinder(root, { clock, env, uid: config.uid })
   const log = (line: string) => io.err(line)
-  const host = await openHostProcess({ ...system, root, shared: false, clock, findSession, log })
+  const tracer = await openTracer(env, "agentchat-daemon")
+  const host = await openHostProcess({ ...system, root, shared: false, clock, findSession, tracer, log })
   system.onUncaught((error) => host.onUncaught(error))
   const endLog = showLog(context, root.instance(start.name as InstanceName))
   try {
@@ -208,6 +215,7 @@ export async function runInForeground(
   } finally {
     endLog()
     await host.close()
+    await tracer.close()
   }
 }
 

@@ -27,6 +27,21 @@ export function readBackboneAddress(text: string, directory: string): string {
   }
 }
 
+/**
+ * Returns who may read the numbers of a relay; undefined if nobody may.
+ * @param path - of a file that only its owner can read, with a token; "" for no token
+ * @throws {ChatError} NOT_FOUND, BAD_IDENTITY; USAGE for a token that could be guessed
+ */
+export function metricsAccess(path: string | undefined, directory: string): { token?: string } | undefined {
+  if (path === undefined) return undefined
+  if (path === "") return {}
+  const token = readSecretFile(resolve(directory, path)).text.trim()
+  if (/^[\x21-\x7e]{16,}$/.test(token)) return { token }
+  throw new ChatError("USAGE", `--metrics: ${path}: must hold 16 or more visible characters without spaces`, {
+    hint: `make one: openssl rand -hex 32 > ${path}; chmod 600 ${path}`,
+  })
+}
+
 const shownCharacters = 40
 
 /**

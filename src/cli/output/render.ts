@@ -30,7 +30,7 @@ const textFields = ["content", "task", "reason", "message"]
 /** Fields that the header shows, or that are for programs. */
 const senderFields = ["from", "agent", "by"]
 const hiddenFields = new Set([
-  ...["seq", "type", "name", "verified", "sig", "msg_id", "hops", "ts", "parts"],
+  ...["seq", "type", "name", "verified", "sig", "msg_id", "hops", "ts", "parts", "trace"],
   ...senderFields,
   ...textFields,
 ])

@@ -11,7 +11,7 @@ import {
 import { dirname } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import { appendPlain, openPlain, syncDirectory, withFile, writeAll } from "../../base/files.js"
-import { formatForTerminal } from "../../base/visible-text.js"
+import { formatLogLine, isLogged, type LogLevel, type LogStyle } from "../../base/log.js"
 
 const newline = 0x0a
 const searchBytes = 64 * 1024
@@ -100,23 +100,26 @@ export class AppendLog {
 export class EventLog {
   readonly #path: string
   readonly #clock: Clock
+  readonly #style: LogStyle
   readonly #append: (path: string, text: string) => void
   #bytes: number
   #lost = 0
 
   /** @param append - the default refuses anything but a plain file */
-  constructor(path: string, clock: Clock, append = appendPlain) {
+  constructor(path: string, clock: Clock, style: LogStyle = {}, append = appendPlain) {
     this.#path = path
     this.#clock = clock
+    this.#style = style
     this.#append = append
     this.#bytes = sizeOf(path)
   }
 
   /** Appends one line. A full disk costs the line, never the process; the next line says how many are missing. */
-  write(text: string): void {
-    const time = new Date(this.#clock.now()).toISOString()
-    const note = this.#lost === 0 ? "" : `${time} ${this.#lost} lines could not be written here\n`
-    const line = `${note}${time} ${formatForTerminal(text)}\n`
+  write(text: string, level: LogLevel = "info"): void {
+    if (!isLogged(level, this.#style.level ?? "info")) return
+    const format = (each: string) => `${formatLogLine(this.#clock.now(), each, level, this.#style)}\n`
+    const note = this.#lost === 0 ? "" : format(`${this.#lost} lines could not be written here`)
+    const line = note + format(text)
     try {
       if (this.#bytes > eventLogBytes) this.#bytes = rotateLog(this.#path)
       this.#append(this.#path, line)

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../../base/clock.js"
+import type { Span, Tracer } from "../../base/tracer.js"
 import type { Connection } from "../../client/connection.js"
 import type { SignedDraft } from "../../client/deals/deal-engine.js"
 import { otherChannelError, strangerError, strangerIn } from "../../client/pending.js"
@@ -76,8 +77,12 @@ export interface SenderOptions {
   readonly breaker: Pick<CircuitBreaker, "verdict">
   readonly names: Pick<NamePins, "attach" | "idOf" | "accepted" | "refused">
   readonly signer: StatementSigner
+<<<<<<< HEAD
   /** Asks people before a deal is accepted. */
   readonly approvals: { gate(draft: Draft): Evidence | undefined }
+=======
+  readonly tracer: Pick<Tracer, "start">
+>>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   /** Receives the reason why the relay takes no lines now, and undefined once it takes one. */
   onUnavailable(reason: ChatError | undefined): void
 }
@@ -89,6 +94,8 @@ export class OutboxSender {
   readonly #order: SendOrder
   /** Lines that were sent, in that order, by the id of their frame, which the answer repeats. */
   readonly #inFlight = new Map<string, OutboxLine>()
+  /** Spans of messages that wait for their answers, by the ids of their lines. */
+  readonly #spans = new Map<string, Span>()
   /** A draft from when it is signed until it is answered: the next draft may follow from it. */
   #draft: OutboxLine | undefined
   #isSigning = false
@@ -142,6 +149,8 @@ export class OutboxSender {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#pauseReason = undefined
+    for (const span of this.#spans.values()) span.end("lost")
+    this.#spans.clear()
     this.#inFlight.clear()
     this.#order.clear()
     this.#draft = undefined
@@ -179,6 +188,7 @@ export class OutboxSender {
     if (re === undefined || line === undefined) return false
     this.#inFlight.delete(re)
     this.#order.answered(line)
+    this.#endSpan(line, message.type === "ERROR" ? message.code : "accepted")
     if (message.type === "ERROR") this.#refuse(line, errorOfMessage(message))
     else {
       const problem = this.#problemOf(line, message)
@@ -228,8 +238,23 @@ export class OutboxSender {
       return false
     }
     this.#inFlight.set(line.id, line)
-    connection.send(frame as Exclude<typeof frame, Draft>, text)
+    const traced = this.#traced(line, frame as Exclude<typeof frame, Draft>)
+    connection.send(traced, traced === frame ? text : JSON.stringify(traced))
     return true
+  }
+
+  /** Begins a span for a message, which the relay continues. */
+  #traced<Frame extends Exclude<OutboxFrame, Draft>>({ id }: OutboxLine, frame: Frame): Frame {
+    if (frame.type !== "MSG") return frame
+    const span = this.#options.tracer.start("agentchat.send", frame.trace, { "agentchat.kind": frame.kind })
+    if (span.context === undefined) return frame
+    this.#spans.set(id, span)
+    return { ...frame, trace: span.context }
+  }
+
+  #endSpan({ id }: OutboxLine, outcome: string): void {
+    this.#spans.get(id)?.end(outcome)
+    this.#spans.delete(id)
   }
 
   /** Returns a line's frame with its id, and for a message to a name the agent that the name has meant so far. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { accessSync, chmodSync, constants, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs"
 import { connect, createServer, type Server, type Socket } from "node:net"
 import { dirname, isAbsolute, join } from "node:path"
+import { logFormats, logLevels } from "../../base/log.js"
 import { isPlain } from "../../base/plain.js"
 import { ChatError, type ErrorCode, isErrorCode } from "../../protocol/errors.js"
 import { card } from "../../protocol/message-fields.js"
@@ -12,6 +13,7 @@ import {
   literal,
   number,
   object,
+  oneOf,
   optional,
   record,
   type Schema,
@@ -40,6 +42,7 @@ const daemonStart = object({
   echo: boolean,
   approve_deals: optional(boolean),
   guards: optional(record(string, number(0))),
+  log: optional(object({ format: optional(oneOf(logFormats)), level: optional(oneOf(logLevels)) })),
 })
 const requests: Record<ControlRequest["op"], Schema<unknown>> = {
   start: object({ op: literal("start"), start: daemonStart }),

@@ -1,7 +1,7 @@
 import { lstatSync } from "node:fs"
 import type { Server } from "node:net"
 import { type Clock, delay, type Timer } from "../../base/clock.js"
-import { stackOf } from "../../base/plain.js"
+import { omitUndefined, stackOf } from "../../base/plain.js"
 import { ChatError } from "../../protocol/errors.js"
 import type { InstanceName } from "../../protocol/names.js"
 import { Daemon } from "../daemon.js"
@@ -32,6 +32,7 @@ export interface HostEnvironment {
   readonly uid: number
   /** As in {@link DaemonHost} */
   readonly findSession?: DaemonHost["findSession"]
+  readonly tracer?: DaemonHost["tracer"]
   /** Where the control socket may be created; see {@link controlSocketPath}. */
   readonly runtimeDirs: readonly (string | undefined)[]
   /** Gets what a person should know and no file of a daemon can say. */
@@ -221,7 +222,7 @@ export class Host {
   }
 
   async #open(start: DaemonStart, options: DaemonOptions): Promise<void> {
-    const { root, clock, random, findSession } = this.#environment
+    const { root, clock, random, findSession, tracer } = this.#environment
     const paths = root.instance(options.name)
     checkOutboxLinks(paths)
     refuseNewer([paths.outboxCursor, paths.bookmarks, paths.memory])
@@ -237,7 +238,7 @@ export class Host {
     try {
       const daemon = new Daemon(paths, options, {
         ...{ clock, random, pid: this.#process.pid },
-        ...(findSession !== undefined && { findSession }),
+        ...omitUndefined({ findSession, tracer }),
         requireHome: () => claim.requireHome(),
         onStopped: (name, reason) => void this.#remove(name, reason, true),
       })

@@ -53,6 +53,8 @@ interface DirectDeliveryOptions {
   readonly bus: Pick<RelayBus, "send">
   readonly mailboxes: Pick<Mailboxes, "hadNotice" | "post" | "postNotice">
   readonly clock: Clock
+  /** Called with each stage that a message has reached. */
+  readonly onStage: (stage: DeliveryState) => void
 }
 
 /** Delivers a message to one agent, on whichever relay it is connected. */
@@ -61,8 +63,10 @@ export class DirectDelivery {
   readonly #bus: Pick<RelayBus, "send">
   readonly #mailboxes: Pick<Mailboxes, "hadNotice" | "post" | "postNotice">
   readonly #clock: Clock
+  readonly #onStage: (stage: DeliveryState) => void
 
-  constructor({ sessions, bus, mailboxes, clock }: DirectDeliveryOptions) {
+  constructor({ sessions, bus, mailboxes, clock, onStage }: DirectDeliveryOptions) {
+    this.#onStage = onStage
     this.#sessions = sessions
     this.#bus = bus
     this.#mailboxes = mailboxes
@@ -112,6 +116,7 @@ export class DirectDelivery {
   /** Reports to the author of a message a stage that it has reached at `by`. @param method - of ringing or reading */
   async reportDelivery(messageId: string, state: DeliveryState, by: AgentId, method?: string): Promise<void> {
     const author = authorOf(messageId)
+    this.#onStage(state)
     // The copy of a statement that goes back to its signer is not a delivery.
     if (author === by && isStatementId(messageId)) return
     const facts = { msg_id: messageId, state, by, ts: this.#clock.now(), ...omitUndefined({ method }) }

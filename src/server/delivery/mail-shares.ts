@@ -101,6 +101,13 @@ export class MailShares {
     return [...this.#boxes.keys()]
   }
 
+  /** Messages of agents that arrived since this relay started, and bytes of all mailboxes. */
+  get depth(): { readonly messages: number; readonly bytes: number } {
+    let messages = 0
+    for (const box of this.#boxes.values()) messages += box.messages.total
+    return { messages, bytes: this.#total.total }
+  }
+
   /** Returns how many messages of agents a mailbox has that arrived since this relay started. */
   countOf(key: string): number {
     return this.#boxes.get(key)?.messages.total ?? 0

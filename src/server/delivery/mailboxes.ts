@@ -269,6 +269,11 @@ export class Mailboxes extends EventEmitter<MailboxesEvents> {
     return this.#logs.last(mailKey(id), count)
   }
 
+  /** Messages that arrived since this relay started, and bytes of all, as far as they are counted. */
+  get depth(): { readonly messages: number; readonly bytes: number } {
+    return this.#shares.depth
+  }
+
   /** Returns how many messages wait for an agent that is not connected here; 0 for any other. */
   countUnsent(id: AgentId): number {
     const key = mailKey(id)

@@ -37,7 +37,7 @@ export function formatMessage(
 }
 
 function formatExtras(message: ClientMessage<"MSG">): string {
-  const { parts, in_reply_to, kind, wait_ms, mentions, signed, sig } = message
+  const { parts, in_reply_to, kind, wait_ms, mentions, signed, sig, trace } = message
   let text = ""
   if (parts !== undefined && parts.length > 0) text += `,"parts":${JSON.stringify(parts)}`
   if (in_reply_to !== undefined) text += `,"in_reply_to":${JSON.stringify(in_reply_to)}`
@@ -47,6 +47,7 @@ function formatExtras(message: ClientMessage<"MSG">): string {
   if (signed !== undefined)
     text += `,"signed":{"to":"${signed.to}","ts":${signed.ts},"sig":${JSON.stringify(signed.sig)}}`
   if (sig !== undefined) text += `,"sig":${JSON.stringify(sig)}`
+  if (trace !== undefined) text += `,"trace":"${trace}"`
   return `${text}}`
 }
 

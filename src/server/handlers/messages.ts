@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto"
 import type { Clock } from "../../base/clock.js"
 import { omitUndefined } from "../../base/plain.js"
+import type { Span } from "../../base/tracer.js"
 import { formatJsonLine } from "../../base/visible-text.js"
 import { checkAnswer } from "../../protocol/answer-check.js"
 import type { ClientHandlers, ClientMessage } from "../../protocol/client-messages.js"
+import { ChatError } from "../../protocol/errors.js"
 import { formatMessageId, unnamedFrameId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import { requireTask } from "../../protocol/questions.js"
@@ -13,6 +15,7 @@ import { successionTo } from "../delivery/agent-lookup.js"
 import { formatAck, formatMessage, timelySignature } from "../delivery/message-json.js"
 import type { Route } from "../delivery/route.js"
 import { guardInputOf } from "../guards/guard-input.js"
+import type { Outcome } from "../observer.js"
 import { wakeFactsOf } from "../roster/roster-record.js"
 import type { RelaySettings, Services } from "../services.js"
 import type { SentAck } from "../sessions/ack-table.js"
@@ -40,73 +43,107 @@ type MessageServices = Pick<
 /** Handles MSG: to a channel, an agent or a role. */
 export function messageHandlers(
   services: MessageServices,
-  { clock, log, logMessages }: RelaySettings,
+  settings: RelaySettings,
 ): Pick<ClientHandlers<Session>, "MSG"> {
+  const { clock, log, logMessages, tracer } = settings
   const sender = new Sender(services, clock)
+  const acks = new Acknowledger(services, settings)
   const bootNonce = randomBytes(bootNonceBytes).toString("hex")
   let unnamedFrames = 0
 
-  function acknowledge(
-    agent: Agent,
-    message: Message,
-    messageId: string,
-    ack: SentAck,
-    isDuplicate: boolean,
-  ) {
+  function handle(session: Session, frame: Message, span: Span): void {
+    const { agent } = session
+    requireTask(frame, checkAnswer)
+    const { signed, ...unsigned } = frame
+    const message = timelySignature(signed, clock.now()) === signed ? frame : unsigned
+    const { sentIds } = agent.memory
+    const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
+    const digest = digestOf(message)
+    const handled = { message, messageId, span }
+    const known = sentIds.find(messageId, digest)
+    if (known instanceof Promise) {
+      acks.sendLater(session, handled, known, true)
+      return
+    }
+    if (known !== undefined) {
+      acks.send(agent, handled, known, true)
+      return
+    }
+    const ack = sender.send(agent, message, messageId, digest)
+    if (ack instanceof Promise) {
+      agent.markAnswered(clock.now())
+      acks.sendLater(session, handled, sentIds.settle(messageId, digest, ack), false)
+    } else {
+      agent.markAnswered(ack.ts)
+      sentIds.remember(messageId, digest, ack)
+      acks.send(agent, handled, ack, false)
+    }
+    if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
+  }
+
+  return {
+    MSG(session, { trace, ...message }) {
+      const span = tracer.start("agentchat.relay", trace, { "agentchat.kind": message.kind })
+      const { context } = span
+      try {
+        // The context of a sender ends here: recipients get that of this relay, or none.
+        handle(session, context === undefined ? message : { ...message, trace: context }, span)
+      } catch (error) {
+        span.end(codeOf(error))
+        throw error
+      }
+    },
+  }
+}
+
+/** A message that was sent, and its span. */
+interface Handled {
+  readonly message: Message
+  readonly messageId: string
+  readonly span: Span
+}
+
+/** Acknowledges messages, and counts them. */
+class Acknowledger {
+  readonly #services: MessageServices
+  readonly #settings: Pick<RelaySettings, "clock" | "observer">
+
+  constructor(services: MessageServices, settings: Pick<RelaySettings, "clock" | "observer">) {
+    this.#services = services
+    this.#settings = settings
+  }
+
+  send(agent: Agent, handled: Handled, ack: SentAck, isDuplicate: boolean): void {
+    const { message, messageId } = handled
+    this.#end(handled, isDuplicate ? "duplicate" : "accepted")
     const { id, to, to_id: meant } = message
     const isOther = ack.to !== undefined && ack.to !== to
-    const rotations = isOther ? successionTo(ack.to, meant ?? to, services.roster).rotations : undefined
-    const target =
-      ack.to === undefined || isDuplicate ? undefined : targetFacts(ack.to, services, clock.now())
+    const { roster } = this.#services
+    const rotations = isOther ? successionTo(ack.to, meant ?? to, roster).rotations : undefined
+    const now = this.#settings.clock.now()
+    const target = ack.to === undefined || isDuplicate ? undefined : targetFacts(ack.to, this.#services, now)
     agent.sendQueue.send(formatAck(id, messageId, ack, isDuplicate, { rotations, target }))
   }
 
   /** Acknowledges a message when the store has. The session continues meanwhile. */
-  function acknowledgeLater(
-    session: Session,
-    message: Message,
-    messageId: string,
-    ack: Promise<SentAck>,
-    isDuplicate: boolean,
-  ): void {
+  sendLater(session: Session, handled: Handled, ack: Promise<SentAck>, isDuplicate: boolean): void {
     ack.then(
-      (settled) =>
-        acknowledge(session.agent, message, messageId, settled, isDuplicate || settled.isRepeated === true),
-      (error: unknown) => session.refuse(error, message),
+      (settled) => this.send(session.agent, handled, settled, isDuplicate || settled.isRepeated === true),
+      (error: unknown) => {
+        this.#end(handled, codeOf(error))
+        session.refuse(error, handled.message)
+      },
     )
   }
 
-  return {
-    MSG(session, frame) {
-      const { agent } = session
-      requireTask(frame, checkAnswer)
-      const { signed, ...unsigned } = frame
-      const timely = timelySignature(signed, clock.now())
-      const message = timely === signed ? frame : unsigned
-      const { sentIds } = agent.memory
-      const messageId = formatMessageId(agent.id, message.id ?? unnamedFrameId(bootNonce, unnamedFrames++))
-      const digest = digestOf(message)
-      const known = sentIds.find(messageId, digest)
-      if (known instanceof Promise) {
-        acknowledgeLater(session, message, messageId, known, true)
-        return
-      }
-      if (known !== undefined) {
-        acknowledge(agent, message, messageId, known, true)
-        return
-      }
-      const ack = sender.send(agent, message, messageId, digest)
-      if (ack instanceof Promise) {
-        agent.markAnswered(clock.now())
-        acknowledgeLater(session, message, messageId, sentIds.settle(messageId, digest, ack), false)
-      } else {
-        agent.markAnswered(ack.ts)
-        sentIds.remember(messageId, digest, ack)
-        acknowledge(agent, message, messageId, ack, false)
-      }
-      if (logMessages) log(formatJsonLine({ from: agent.id, to: message.to, content: message.content }))
-    },
+  #end({ message, span }: Handled, outcome: Outcome): void {
+    this.#settings.observer.message(message, outcome)
+    span.end(outcome)
   }
+}
+
+function codeOf(error: unknown): Outcome {
+  return error instanceof ChatError ? error.code : "INTERNAL"
 }
 
 /** Returns what the sender of a direct message learns about its recipient; undefined for one that this relay does not know. */

@@ -89,6 +89,10 @@ export class KnownAgents {
     return this.#agents.get(id)?.memory
   }
 
+  get size(): number {
+    return this.#agents.size
+  }
+
   /** True if there are too many agents. */
   get isFull(): boolean {
     return this.#agents.size > this.#maxCount

@@ -7,6 +7,10 @@ export class ByteBudget {
     this.#maxBytes = maxBytes
   }
 
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
   /** Returns whether `bytes` more are left. */
   fits(bytes: number): boolean {
     return this.#usedBytes + bytes <= this.#maxBytes

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net"
 import { type Clock, delay, type Timer } from "../../base/clock.js"
+import type { Log } from "../../base/log.js"
 import { stackOf } from "../../base/plain.js"
 import type { WebSocket } from "../../base/websocket.js"
 import { Gcra } from "../../guards/gcra.js"
@@ -78,7 +79,7 @@ interface SessionOptions {
   readonly limits: Limits
   readonly budgets: SessionBudgets
   readonly clock: Clock
-  readonly log: (line: string) => void
+  readonly log: Log
   readonly frames: FrameHandler
   /** Called once, when nothing more can be sent. */
   readonly onEnd: (session: Session) => void
@@ -114,7 +115,7 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
   readonly #socket: Socket
   readonly #clock: Clock
   readonly #limits: Limits
-  readonly #log: (line: string) => void
+  readonly #log: Log
   readonly #frames: FrameHandler
   readonly #onEnd: (session: Session) => void
   #state: SessionState = "connecting"
@@ -218,13 +219,13 @@ export class Session implements SocketReaderOwner, SendQueueOwner {
       this.sendError(error, id)
       return
     }
-    this.#log(`unexpected error in ${type}: ${stackOf(error)}`)
+    this.#log(`unexpected error in ${type}: ${stackOf(error)}`, "error")
     this.sendError(new ChatError("INTERNAL", `${type}: the relay failed; its log has the reason`), id)
   }
 
   /** Ends the session because of an error that nobody expected and that no answer can name. */
   fail(error: unknown): void {
-    this.#log(`unexpected error, the session of ${this.remoteAddress} ends: ${stackOf(error)}`)
+    this.#log(`unexpected error, the session of ${this.remoteAddress} ends: ${stackOf(error)}`, "error")
     this.close(internalError, "INTERNAL")
     this.setReading(true)
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest"
+import { noTracer } from "../../../src/base/tracer.js"
 import type { SignedDraft } from "../../../src/client/deals/deal-engine.js"
 import type { Ack } from "../../../src/daemon/delivery/acks.js"
 import type { OutboxLine } from "../../../src/daemon/outbox/outbox.js"
@@ -50,6 +51,7 @@ function senderOf(
     },
   }
   const sender = new OutboxSender({
+    tracer: noTracer,
     outbox,
     clock,
     acks: {

@@ -13,6 +13,7 @@ function makeDelivery() {
   const sent: string[] = []
   const session = { sendQueue: { send: () => void sent.push(`session ${here}`) } }
   const delivery = new DirectDelivery({
+    onStage: () => {},
     sessions: { find: (id: string) => (id === here ? session : undefined) } as unknown as SessionRegistry,
     bus: { send: (to) => void sent.push(`bus ${to}`) },
     mailboxes: {
