@@ -140,33 +140,18 @@ export class Daemon {
         this.#publish()
       },
     })
-    this.#outbox = new Outbox({
-      ...{ paths, clock, requireHome: () => host.requireHome() },
-      onProblem: this.#status.reporter("outbox"),
-      onLines: () => this.#sender.send(),
-      reject: (rejection) => this.#answerEffects.rejectedUnsent(rejection),
-    })
+    this.#outbox = this.#openOutbox(paths)
     this.#approvals = this.#openApprovals(paths)
     this.#sender = this.#createSender()
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
     const senders = this.#senders
-<<<<<<< HEAD
-    const services = {
-      channels,
-      deliveryStatus,
-      tasks,
-      stops,
-      breaker,
-      sender: this.#sender,
-      senders,
-      inbox,
-      log,
-    }
-    this.#messages = new RelayMessages({ ...services, onAnswer: (answer) => this.#onAnswer(answer) })
-=======
-    const services = { channels, deliveryStatus, tasks, stops, breaker, sender, senders, inbox, log }
-    this.#messages = new RelayMessages({ ...services, tracer: this.#tracer })
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
+    const sender = this.#sender
+    const services = { ...{ channels, deliveryStatus, tasks, stops }, breaker, sender, senders, inbox, log }
+    this.#messages = new RelayMessages({
+      ...services,
+      tracer: this.#tracer,
+      onAnswer: (answer) => this.#onAnswer(answer),
+    })
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))
   }
@@ -269,7 +254,16 @@ export class Daemon {
     )
   }
 
-<<<<<<< HEAD
+  #openOutbox(paths: DaemonPaths): Outbox {
+    const { clock } = this.#host
+    return new Outbox({
+      ...{ paths, clock, requireHome: () => this.#host.requireHome() },
+      onProblem: this.#status.reporter("outbox"),
+      onLines: () => this.#sender.send(),
+      reject: (rejection) => this.#answerEffects.rejectedUnsent(rejection),
+    })
+  }
+
   #openApprovals({ outbox }: DaemonPaths): Approvals {
     return new Approvals({
       ...{ memory: this.#memory, outbox, now: () => this.#host.clock.now(), self: () => this.agentId ?? "" },
@@ -277,10 +271,10 @@ export class Daemon {
       dealOf: (id) => this.#deals?.get(id),
       isRequired: this.#options.approve_deals === true,
     })
-=======
+  }
+
   get #tracer(): Tracer {
     return this.#host.tracer ?? noTracer
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   }
 
   #createSender(): OutboxSender {
@@ -291,11 +285,8 @@ export class Daemon {
       effects: this.#answerEffects,
       breaker: this.#breaker,
       names: new NamePins(this.#memory),
-<<<<<<< HEAD
       approvals: this.#approvals,
-=======
       tracer: this.#tracer,
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
       signer: {
         sign: (draft, key) => this.#deals?.sign(draft, key) ?? refuseDraft(),
         signClaim: (frame) => this.#signClaim(frame),

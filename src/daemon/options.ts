@@ -50,11 +50,10 @@ export interface DaemonStart {
 
 /** Options of one daemon: a {@link DaemonStart} whose names are checked and whose identity is loaded. */
 export interface DaemonOptions
-<<<<<<< HEAD
-  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "approve_deals" | "guards"> {
-=======
-  extends Pick<DaemonStart, "server" | "role" | "card" | "compat" | "echo" | "guards" | "log"> {
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
+  extends Pick<
+    DaemonStart,
+    "server" | "role" | "card" | "compat" | "echo" | "approve_deals" | "guards" | "log"
+  > {
   readonly name: InstanceName
   readonly nick: Nick
   /** Absent for an ephemeral daemon. */

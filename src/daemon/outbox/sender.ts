@@ -77,12 +77,9 @@ export interface SenderOptions {
   readonly breaker: Pick<CircuitBreaker, "verdict">
   readonly names: Pick<NamePins, "attach" | "idOf" | "accepted" | "refused">
   readonly signer: StatementSigner
-<<<<<<< HEAD
   /** Asks people before a deal is accepted. */
   readonly approvals: { gate(draft: Draft): Evidence | undefined }
-=======
   readonly tracer: Pick<Tracer, "start">
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   /** Receives the reason why the relay takes no lines now, and undefined once it takes one. */
   onUnavailable(reason: ChatError | undefined): void
 }

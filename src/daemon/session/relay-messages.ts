@@ -1,16 +1,9 @@
 import { omitUndefined } from "../../base/plain.js"
 
-<<<<<<< HEAD
+import type { Span, Tracer } from "../../base/tracer.js"
 
 import { digestOfText, isAnswerOf, questionDigest } from "../../identity/answer-signature.js"
 import type { Decision } from "../../proposals/receipt.js"
-
-=======
-
-import type { Span, Tracer } from "../../base/tracer.js"
-import { questionDigest } from "../../identity/answer-signature.js"
-
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
 
 import { ChatError } from "../../protocol/errors.js"
 import { isWrittenBy } from "../../protocol/message-id.js"
@@ -73,12 +66,7 @@ export class RelayMessages {
     const isAnswer = sender.answer(message)
     if (!isExpected) return
     const mark = this.#markOf(message, server_id)
-<<<<<<< HEAD
     const entry = messageToLine(message, self, this.#verify(message, server_id))
-    if (entry !== undefined) inbox.append(entry.line, { msgId: entry.msgId, mark })
-    else if (!isAnswer && message.type === "ERROR") log(`relay: ${message.code} ${message.message}`)
-=======
-    const entry = messageToLine(message, self)
     if (entry !== undefined) {
       const span = this.#traceOf(message)
       inbox.append(entry.line, { msgId: entry.msgId, mark })
@@ -89,7 +77,6 @@ export class RelayMessages {
   #traceOf(message: ServerMessage): Span | undefined {
     if (message.type !== "MSG" || message.trace === undefined || message.replay === true) return undefined
     return this.#services.tracer.start("agentchat.receive", message.trace, { "agentchat.kind": message.kind })
->>>>>>> 2aa41dd (relay: offer metrics and readiness; trace messages; log as JSON)
   }
 
   /** Drops a message that its author did not write, or not for this agent. Its author does not learn that it was received. */
