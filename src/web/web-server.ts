@@ -312,9 +312,10 @@ async function readBody(request: IncomingMessage): Promise<string> {
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > maxBodyBytes) throw new ChatError("INVALID_MSG", `body: more than ${maxBodyBytes} bytes`)
-    chunks.push(chunk)
+    // The rest is read all the same, because a connection that is cut gets no answer.
+    if (bytes <= maxBodyBytes) chunks.push(chunk)
   }
+  if (bytes > maxBodyBytes) throw new ChatError("INVALID_MSG", `body: more than ${maxBodyBytes} bytes`)
   return Buffer.concat(chunks).toString("utf8")
 }
 
