@@ -45,12 +45,13 @@ export class MessageIndex {
   /** Ids of logs with entries to index or to forget. */
   readonly #changed: Set<number>
   #isDamaged = false
+  /** False until all logs are to be compared with the index, which may be older. */
+  #isChecked = false
 
   /** @param changed - ids of logs, to which others are added as they change */
   constructor(sql: Sql, changed: Set<number>) {
     this.#sql = sql
     this.#changed = changed
-    this.#checkAll()
   }
 
   /** Creates the tables in a store that has none. */
@@ -66,6 +67,7 @@ export class MessageIndex {
   catchUp({ families }: OpParams<"index">): boolean {
     try {
       if (this.#isDamaged) this.#renew()
+      if (!this.#isChecked) this.#checkAll()
       this.#sql.exec("begin")
       const hasMore = this.#takePiece(new Set(families))
       this.#sql.exec("commit")
@@ -92,6 +94,7 @@ export class MessageIndex {
 
   #checkAll(): void {
     for (const [id] of this.#sql.all("select id from log")) this.#changed.add(Number(id))
+    this.#isChecked = true
   }
 
   #renew(): void {
@@ -100,7 +103,7 @@ export class MessageIndex {
     this.#sql.exec(schema)
     this.#sql.exec("commit")
     this.#isDamaged = false
-    this.#checkAll()
+    this.#isChecked = false
   }
 
   #takePiece(families: ReadonlySet<string>): boolean {

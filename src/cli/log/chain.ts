@@ -5,7 +5,7 @@ import { canonicalize } from "../../identity/canonical-json.js"
 import { readFileLines } from "../input/file-lines.js"
 import type { LogMessage } from "./log-query.js"
 
-/** What the first line of a chain says besides the number of messages. */
+/** The facts of a chain in its first line, besides the number of messages. */
 export interface ChainHead {
   /** Milliseconds since the Unix epoch. */
   readonly created: number
@@ -48,7 +48,7 @@ function hashOf(line: object): string {
 
 /** The result of a check. */
 export interface ChainReport {
-  /** What is wrong, by the number of the line in the file; at most {@link maxFaults}. */
+  /** The faults, by the number of the line in the file; at most {@link maxFaults}. */
   readonly faults: readonly string[]
   /** Messages in the file. */
   readonly count: number
