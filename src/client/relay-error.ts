@@ -4,6 +4,7 @@ import { ChatError, type ErrorCode, isErrorCode } from "../protocol/errors.js"
 import { daemonLayer, type GuardFacts } from "../protocol/guard-facts.js"
 import { closeCodes, defaultPort } from "../protocol/limits.js"
 import type { ServerMessage } from "../protocol/server-messages.js"
+import { splitSpacePath } from "../protocol/spaces.js"
 
 /** Longest text of a relay that is quoted, in characters. */
 const maxText = 300
@@ -58,6 +59,8 @@ export function errorOfClose(server: string, code: number, reason: string): Chat
   return new ChatError(codeOfClose[code] ?? "UNREACHABLE", `${server}: ${problem}`)
 }
 
+const notRelay = "another server answers there, not a relay; check host, port and path"
+
 /** Why a relay could not be reached, by the code of the error or by its text, and what to do. The first match counts. */
 const networkHints: readonly (readonly [cause: RegExp, hint: string | ((server: string) => string)])[] = [
   [/^ECONNREFUSED/, hintForRefused],
@@ -88,10 +91,8 @@ const networkHints: readonly (readonly [cause: RegExp, hint: string | ((server: 
     /server response: (408|429|50\d)/,
     "the server or a proxy is there, but the relay behind it does not answer; try again later",
   ],
-  [
-    /server response: \d+|^HPE_|Parse Error/,
-    "another server answers there, not a relay; check host, port and path",
-  ],
+  [/server response: 404/, hintForNotFound],
+  [/server response: \d+|^HPE_|Parse Error/, notRelay],
 ]
 
 function hintForRefused(server: string): string {
@@ -100,8 +101,23 @@ function hintForRefused(server: string): string {
     return `add the port; a relay listens on ${defaultPort} by default: ${protocol}//${hostname}:${defaultPort}`
   const isHere = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
   const option = port === String(defaultPort) ? "" : ` --port ${port}`
-  if (isHere && protocol === "ws:") return `start a relay on this machine with: agentchat up${option}`
+  if (isHere && protocol === "ws:") {
+    const space = spaceIn(server)
+    const start = space === undefined ? `up${option}` : `serve --space ${space}${option}`
+    return `start a relay on this machine with: agentchat ${start}`
+  }
   return "check host and port; a relay listens for other machines only with: agentchat serve --host 0.0.0.0"
+}
+
+function hintForNotFound(server: string): string {
+  const space = spaceIn(server)
+  if (space === undefined) return `${notRelay}; a relay with spaces is at ${server}/space/NAME`
+  return `no space ${space} is there: check its name, or start the relay with: agentchat serve --space ${space}`
+}
+
+/** Returns the space of an address, see `formatServer`. */
+function spaceIn(server: string): string | undefined {
+  return splitSpacePath(new URL(server).pathname)?.name
 }
 
 function hintForReset(server: string): string {

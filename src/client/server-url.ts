@@ -2,6 +2,7 @@ import { createHash, type X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls"
 import { ChatError } from "../protocol/errors.js"
+import { isSpaceName, type SpaceName, spacePath, splitSpacePath } from "../protocol/spaces.js"
 
 /** The `#` part of an address: a pin, see {@link keyPinOf}. */
 const pinPattern = /^#sha256=([A-Za-z0-9_-]{43})$/
@@ -30,9 +31,16 @@ export function parseServerUrl(text: string): URL {
   })
 }
 
-/** Formats an address for an error: without path and query, which may hold a token. */
+/** Formats an address for an error: without query and path, which may hold a token, but with its space. */
 export function formatServer(url: URL): string {
-  return `${url.protocol}//${url.host}`
+  const space = spaceOf(url)
+  return `${url.protocol}//${url.host}${space === undefined ? "" : spacePath(space)}`
+}
+
+/** Returns the space of an address; undefined if it names none. */
+export function spaceOf({ pathname }: URL): SpaceName | undefined {
+  const path = splitSpacePath(pathname)
+  return path?.rest === "" && isSpaceName(path.name) ? path.name : undefined
 }
 
 /** Returns the address with the pin of a certificate's key. */

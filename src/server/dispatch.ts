@@ -59,7 +59,7 @@ export class Dispatcher {
     this.#roleOf = (task) => services.tasks.roleOf(task)
     this.#isCompat = settings.isCompat
     this.#observer = settings.observer
-    this.#rateLimiter = new RateLimiter(settings, (session, message) => {
+    this.#rateLimiter = new RateLimiter({ ...settings, ipLimiter }, (session, message) => {
       const handled = this.#handle(session, message)
       if (handled !== undefined) this.#waitFor(session, handled, [])
       return handled

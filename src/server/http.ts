@@ -88,13 +88,18 @@ export function listen(server: Server, at: ListenOptions & { readonly fd?: numbe
 interface RelayState {
   readonly health: () => HealthReport
   readonly isReady: () => boolean
+  /** True if it is no chat itself, but its spaces are. */
+  readonly hasSpaces: boolean
 }
 
 /**
  * Returns the answer to a request: `GET /health` and `GET /schema` in JSON, `GET /ready` in a word, 426 for a browser that
  * opens `/`, 404 for the rest.
  */
-export function answerRequest({ url, method }: IncomingMessage, { health, isReady }: RelayState): HttpAnswer {
+export function answerRequest(
+  { url, method }: { readonly url?: string | undefined; readonly method?: string | undefined },
+  { health, isReady, hasSpaces }: RelayState,
+): HttpAnswer {
   const isRead = method === "GET" || method === "HEAD"
   switch (isRead ? url?.split("?", 1)[0] : undefined) {
     case "/health":
@@ -104,7 +109,8 @@ export function answerRequest({ url, method }: IncomingMessage, { health, isRead
     case "/schema":
       return { status: 200, headers: schemaHeaders, body: schemaText() }
     case "/": {
-      const answer = textAnswer(426, "this is an agentchat relay; connect with a WebSocket")
+      const where = hasSpaces ? " to one of its spaces: /space/NAME" : ""
+      const answer = textAnswer(426, `this is an agentchat relay; connect with a WebSocket${where}`)
       return { ...answer, headers: { ...answer.headers, Upgrade: "websocket" } }
     }
     default:

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import { join } from "node:path"
 import type { Duplex } from "node:stream"
 import type { Backbone } from "../backbone/backbone.js"
 import { openMemoryBackbone } from "../backbone/memory/memory-backbone.js"
@@ -8,12 +9,13 @@ import type { Log } from "../base/log.js"
 import { PageRules } from "../base/page-rules.js"
 import { stackOf } from "../base/plain.js"
 import { noTracer, type Tracer } from "../base/tracer.js"
-import { type WebSocket, WebSocketServer } from "../base/websocket.js"
+import { WebSocketServer } from "../base/websocket.js"
 import { defaultGuardLimits, type GuardLimits } from "../guards/limits.js"
 import { ChatError } from "../protocol/errors.js"
 import { defaultLimits, type Limits } from "../protocol/limits.js"
-import { CoordinationRoutes, isForChannels } from "./coordination/routes.js"
-import { Dispatcher } from "./dispatch.js"
+import { maxSpaces, parseSpaceName, type SpaceName, spacePath, splitSpacePath } from "../protocol/spaces.js"
+import { isForChannels } from "./coordination/routes.js"
+import { countRepeats } from "./counted-log.js"
 import {
   answerRequest,
   createHttpFront,
@@ -28,15 +30,15 @@ import {
 } from "./http.js"
 import { mayReadMetrics } from "./metrics-access.js"
 import { observeBackbone } from "./observed-backbone.js"
-import { noObserver, type RelayObserver } from "./observer.js"
+import { noObserver } from "./observer.js"
 import { Operators } from "./operators.js"
 import type { RelayGauges, RelayMetrics } from "./relay-metrics.js"
-import { closeServices, endUngranted, openServices, type RelaySettings, type Services } from "./services.js"
+import type { RelaySettings } from "./services.js"
 import { ByteBudget } from "./sessions/byte-budget.js"
 import { ClientAddress } from "./sessions/client-address.js"
 import { IpLimiter } from "./sessions/ip-limiter.js"
 import { addressOrigin } from "./sessions/origin.js"
-import { Session, type SessionBudgets } from "./sessions/session.js"
+import { limitsOfSpace, type SharedLimits, Space, type SpaceGauges } from "./space.js"
 
 /** How a relay is started. */
 export interface RelayOptions {
@@ -69,10 +71,12 @@ export interface RelayOptions {
   readonly listenFd?: number
   /** Directory of the store. Without it, and without `backbone`, everything is kept in memory. */
   readonly data?: string
-  /** Addresses of NATS servers that hold the store and connect several relays; or a backbone that is open. */
-  readonly backbone?: string | Backbone
+  /** Addresses of NATS servers that hold the store and connect several relays; or what opens the store of a space. */
+  readonly backbone?: string | Backbone | ((space: SpaceName | undefined) => Promise<Backbone>)
   /** The start of the URLs of coordination channels (default: the address of the relay). */
   readonly httpBase?: string
+  /** Names of spaces: chats of their own at `/space/NAME`. Without them the relay is one chat, at `/`. */
+  readonly spaces?: readonly string[]
   readonly clock: Clock
   readonly log: Log
   /** Offers `GET /metrics`: to whom has the token, or without one to this machine. */
@@ -82,8 +86,6 @@ export interface RelayOptions {
 
 /** Milliseconds {@link Relay.stop} waits for peers to answer the close frame. */
 const stopMs = 3_000
-/** RFC 6455 §7.4.1: going away. */
-const goingAway = 1001
 /** Connections besides those of sessions: for /health, and to answer that the relay is full. */
 const spareConnections = 1_000
 /** A frame of up to this many times the limit is refused with an error; a longer one ends the connection (1009). */
@@ -91,106 +93,175 @@ const cutFactor = 4
 
 /**
  * Starts a relay. Without `data` or `backbone` it writes nothing to disk.
- * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if the port or the certificate cannot be used
+ * @throws {ChatError} ALREADY_RUNNING if the port is taken; USAGE if the port, the certificate or the spaces cannot be used;
+ * INVALID_NAME for the name of a space
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const metrics =
     options.metrics === undefined ? undefined : new (await import("./relay-metrics.js")).RelayMetrics()
-  const settings = resolveSettings(options, metrics ?? noObserver)
-  const opened = await openBackbone(options)
-  const backbone = metrics === undefined ? opened : observeBackbone(opened, metrics, options.clock)
+  const names = spaceNames(options)
+  const limits = resolveLimits(options.limits)
+  const shared = {
+    ipLimiter: new IpLimiter(limits, options.clock, options.log),
+    budgets: {
+      intake: new ByteBudget(limits.intakeTotalBytes),
+      queues: new ByteBudget(limits.queueTotalBytes),
+    },
+  }
+  const spaces: Space[] = []
   try {
-    const relay = new Relay(options, settings, await openServices(settings, backbone), metrics)
+    for (const name of names) {
+      const own = { name, limits: limitsOfSpace(limits, names.length), observer: metrics ?? noObserver }
+      const settings = resolveSettings(options, own)
+      const opened = await openBackbone(options, settings.log, name)
+      const backbone = metrics === undefined ? opened : observeBackbone(opened, metrics, options.clock)
+      spaces.push(await Space.open(name, settings, backbone, shared))
+    }
+    const relay = new Relay(options, limits, spaces, { ...shared, metrics })
     await relay.listen()
     return relay
   } catch (error) {
-    await backbone.close()
+    for (const space of spaces) await space.abandon()
     throw error
   }
 }
 
-function resolveSettings(options: RelayOptions, observer: RelayObserver): RelaySettings {
-  const {
-    clock,
-    log,
-    name = "agentchat",
-    compat = false,
-    logMessages = false,
-    twoPerson = false,
-    closed = false,
-    tracer = noTracer,
-  } = options
-  const limits = { ...defaultLimits, ...options.limits }
+/** @throws {ChatError} INVALID_NAME, USAGE */
+function spaceNames({ spaces = [], backbone }: RelayOptions): readonly (SpaceName | undefined)[] {
+  if (spaces.length === 0) return [undefined]
+  const names = spaces.map(parseSpaceName)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new ChatError("USAGE", `space: ${twice} is named twice`)
+  if (names.length > maxSpaces) {
+    throw new ChatError("USAGE", `space: a relay has at most ${maxSpaces} spaces, not ${names.length}`)
+  }
+  if (typeof backbone === "object") {
+    throw new ChatError(
+      "USAGE",
+      "spaces: a backbone that is open has one chat; give a function that opens them",
+    )
+  }
+  return names
+}
+
+function resolveLimits(changed: Partial<Limits> = {}): Limits {
+  const limits = { ...defaultLimits, ...changed }
+  // A second's worth of messages may always come at once.
+  return { ...limits, rateBurst: Math.max(limits.rateBurst, limits.ratePerSecond) }
+}
+
+function resolveSettings(
+  options: RelayOptions,
+  {
+    name: space,
+    limits,
+    observer,
+  }: Pick<RelaySettings, "limits" | "observer"> & { readonly name: SpaceName | undefined },
+): RelaySettings {
+  const { clock, log, name = "agentchat", compat = false, logMessages = false } = options
+  const { twoPerson = false, closed = false, tracer = noTracer } = options
   return {
     name,
-    // A second's worth of messages may always come at once.
-    limits: { ...limits, rateBurst: Math.max(limits.rateBurst, limits.ratePerSecond) },
+    limits,
     guards: { ...defaultGuardLimits, ...options.guards },
     operators: Operators.of(options.operators ?? []),
     isCompat: compat,
-    httpBase: options.httpBase ?? "",
+    httpBase: "",
     isTwoPerson: twoPerson,
     isClosed: closed,
     logMessages,
     clock,
-    log,
+    log: space === undefined ? log : (line, level) => log(`space ${space}: ${line}`, level),
     observer,
     tracer,
   }
 }
 
-async function openBackbone({ clock, log, data, backbone: servers }: RelayOptions): Promise<Backbone> {
+/** Opens the store of a space: a directory, or streams of NATS, that no other space has. */
+async function openBackbone(
+  { clock, data, backbone: servers }: RelayOptions,
+  log: RelayOptions["log"],
+  space: SpaceName | undefined,
+): Promise<Backbone> {
   if (data !== undefined && servers !== undefined) {
     throw new ChatError("USAGE", "data and backbone are mutually exclusive")
   }
   if (data !== undefined) {
     const { openSqliteBackbone } = await import("../backbone/sql/sqlite-backbone.js")
-    return openSqliteBackbone({ dir: data, clock, log })
+    return openSqliteBackbone({ dir: dataOf(data, space), clock, log })
   }
   if (servers !== undefined) {
+    if (typeof servers === "function") return servers(space)
     if (typeof servers !== "string") return servers
     const { openNatsBackbone } = await import("../backbone/nats/nats-backbone.js")
-    return openNatsBackbone({ servers, clock, log })
+    const own = space === undefined ? {} : { space: `agentchat-${space}` }
+    return openNatsBackbone({ servers, ...own, clock, log })
   }
   return openMemoryBackbone({ clock })
+}
+
+function dataOf(data: string, space: SpaceName | undefined): string {
+  return space === undefined ? data : join(data, "space", space)
+}
+
+/** A chat of a running relay. */
+export interface RunningSpace {
+  readonly name: SpaceName | undefined
+  readonly serverId: string
+  /** Address for clients. */
+  readonly url: string
+  /** Directory of its store; undefined without `data`. */
+  readonly data: string | undefined
+  /** Writes a copy of the store to a new file, while the relay runs. @throws {ChatError} UNSUPPORTED, UNAVAILABLE */
+  copyStore(file: string): Promise<void>
+}
+
+/** The part of a relay that a request is for. */
+interface Target {
+  /** Undefined if there is none. */
+  readonly space: Space | undefined
+  /** The path and query within the space. */
+  readonly url: string
+  /** True if the path is that of a space. */
+  readonly isInSpace: boolean
 }
 
 /** A running relay. */
 export class Relay {
   readonly #options: RelayOptions
   readonly #limits: Limits
-  readonly #settings: RelaySettings
-  readonly #services: Services
-  readonly #dispatcher: Dispatcher
+  /** By name; by undefined the only one of a relay without spaces. */
+  readonly #spaces: ReadonlyMap<string | undefined, Space>
   readonly #server: Server
   readonly #webSockets: WebSocketServer
   /** Absent unless they are asked for. */
   readonly #metrics: RelayMetrics | undefined
   readonly #ipLimiter: IpLimiter
-  readonly #budgets: SessionBudgets
+  readonly #budgets: SharedLimits["budgets"]
+  readonly #warn: (line: string) => void
   readonly #clientAddress: ClientAddress
   #pageRules: PageRules
-  readonly #coordination: CoordinationRoutes
   readonly #startedMs: number
   #host: string
   #port = 0
   #probeTimer: Timer | undefined
   #stopped: Promise<void> | undefined
 
-  constructor(options: RelayOptions, settings: RelaySettings, services: Services, metrics?: RelayMetrics) {
+  constructor(
+    options: RelayOptions,
+    limits: Limits,
+    spaces: readonly Space[],
+    { ipLimiter, budgets, metrics }: SharedLimits & { readonly metrics: RelayMetrics | undefined },
+  ) {
     this.#metrics = metrics
     metrics?.watch(() => this.#gauges())
-    const { limits, clock, log } = settings
+    this.#budgets = budgets
+    const { clock, log } = options
     this.#options = options
     this.#limits = limits
-    this.#settings = settings
-    this.#services = services
-    this.#ipLimiter = new IpLimiter(limits, clock, log)
-    this.#dispatcher = new Dispatcher(services, settings, this.#ipLimiter)
-    this.#budgets = {
-      intake: new ByteBudget(limits.intakeTotalBytes),
-      queues: new ByteBudget(limits.queueTotalBytes),
-    }
+    this.#spaces = new Map(spaces.map((space) => [space.name, space]))
+    this.#ipLimiter = ipLimiter
+    this.#warn = countRepeats(log, clock)
     this.#startedMs = clock.monotonic()
     this.#host = options.host
     this.#clientAddress = new ClientAddress(options.trustedProxies ?? [])
@@ -199,7 +270,6 @@ export class Relay {
       options.tls,
       limits.handshakeMs,
     )
-    this.#coordination = new CoordinationRoutes(services, { clock, bodyBytes: limits.frameBytes })
     this.#pageRules = this.#makePageRules(options.host)
     this.#webSockets = new WebSocketServer({
       noServer: true,
@@ -224,45 +294,61 @@ export class Relay {
     return `${tls === undefined ? "ws" : "wss"}://${host.includes(":") ? `[${host}]` : host}:${this.#port}`
   }
 
+  /** Id of the relay; of its first space if it has some. */
   get serverId(): string {
-    return this.#services.backbone.id
+    return this.spaces[0]?.serverId ?? ""
   }
 
-  /** Returns the body of `GET /health`. */
-  health(): HealthReport {
+  /** The spaces of the relay; one without a name if it has none. */
+  get spaces(): readonly RunningSpace[] {
+    const { data } = this.#options
+    return Array.from(this.#spaces.values(), (space) => ({
+      name: space.name,
+      serverId: space.serverId,
+      url: `${this.url}${space.name === undefined ? "" : spacePath(space.name)}`,
+      data: data === undefined ? undefined : dataOf(data, space.name),
+      copyStore: (file) => space.copyStore(file),
+    }))
+  }
+
+  /** Returns the body of `GET /health`: of all spaces, or of one. */
+  health(one?: Space): HealthReport {
     const { clock, name = "agentchat", version } = this.#options
-    const { backbone, sessions, channels } = this.#services
-    const { kind, isReachable } = backbone
+    const { serverId } = one ?? this.#spaces.get(undefined) ?? {}
+    const { sessions, channels, isStoreReachable } = this.#gauges(one)
+    const [kind] = Array.from(this.#spaces.values(), ({ storeKind }) => storeKind)
     return {
-      ok: this.#stopped === undefined && isReachable,
+      ok: this.#stopped === undefined && isStoreReachable,
       name,
-      server_id: this.serverId,
+      ...(serverId === undefined ? { spaces: this.#spaces.size } : { server_id: serverId }),
       ...(version !== undefined && { version }),
       uptime_s: Math.floor((clock.monotonic() - this.#startedMs) / 1000),
-      sessions: this.#webSockets.clients.size,
-      agents: sessions.size,
-      channels: channels.size,
-      store: { kind, reachable: isReachable },
+      sessions: one === undefined ? this.#webSockets.clients.size : one.gauges().connections,
+      agents: sessions,
+      channels,
+      store: { kind, reachable: isStoreReachable },
     }
   }
 
   /** Reports whether the relay takes messages: it has started, does not stop, and reaches its storage. */
-  get isReady(): boolean {
-    return this.#port > 0 && this.#stopped === undefined && this.#services.backbone.isReachable
+  #isReady(one?: Space): boolean {
+    return this.#port > 0 && this.#stopped === undefined && this.#gauges(one).isStoreReachable
   }
 
-  #gauges(): RelayGauges {
-    const { sessions, channels, knownAgents, mailboxes, backbone } = this.#services
-    const { messages, bytes } = mailboxes.depth
+  /** Returns the sums over all spaces, or the numbers of one. */
+  #gauges(one?: Space): RelayGauges {
+    const all = (one === undefined ? [...this.#spaces.values()] : [one]).map((space) => space.gauges())
+    const sum = (field: Exclude<keyof SpaceGauges, "isStoreReachable">) =>
+      all.reduce((total, gauges) => total + gauges[field], 0)
     return {
       connections: this.#webSockets.clients.size,
-      sessions: sessions.size,
-      channels: channels.size,
-      agents: knownAgents.size,
-      mailboxMessages: messages,
-      mailboxBytes: bytes,
+      sessions: sum("sessions"),
+      channels: sum("channels"),
+      agents: sum("agents"),
+      mailboxMessages: sum("mailboxMessages"),
+      mailboxBytes: sum("mailboxBytes"),
       queueBytes: this.#budgets.queues.usedBytes,
-      isStoreReachable: backbone.isReachable,
+      isStoreReachable: all.every(({ isStoreReachable }) => isStoreReachable),
     }
   }
 
@@ -277,18 +363,15 @@ export class Relay {
       this.#host = bound.address
       this.#pageRules = this.#makePageRules(bound.address)
     }
-    this.#settings.httpBase ||= this.url.replace(/^ws/, "http")
     this.#server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#onUpgrade(request, socket, head),
     )
     // For example when file descriptors run out: the connection is lost, the relay is not.
     this.#server.on("error", (error) => log(`a connection could not be accepted: ${error.message}`))
     this.#scheduleProbe()
-    // Clients have to learn the new id, and that everything before it is gone.
-    this.#services.backbone.onIdChange?.(() =>
-      this.#closeSessions("the store is another one now; connect again"),
-    )
-    log(`listening: ${this.url} as ${this.serverId}`)
+    for (const space of this.#spaces.values())
+      space.start(this.#options.httpBase ?? this.url.replace(/^ws/, "http"))
+    for (const { url, serverId } of this.spaces) log(`listening: ${url} as ${serverId}`)
     if (compat === true) log("compat: the older handshake, which names no relay, is accepted too")
   }
 
@@ -301,16 +384,7 @@ export class Relay {
     // Throws before anything has changed.
     Operators.of(operators ?? [])
     if (tls !== undefined) replaceCertificate(this.#server, tls)
-    this.#settings.operators.replace(operators ?? [])
-    Object.assign(this.#settings.guards, defaultGuardLimits, guards)
-    this.#services.guards.reload()
-  }
-
-  /** Writes a copy of the store to a new file, while the relay runs. @throws {ChatError} UNSUPPORTED, UNAVAILABLE */
-  async copyStore(file: string): Promise<void> {
-    const { backbone } = this.#services
-    if (backbone.copy === undefined) throw new ChatError("UNSUPPORTED", "the relay has no store on disk")
-    await backbone.copy(file)
+    for (const space of this.#spaces.values()) space.reload(guards, operators ?? [])
   }
 
   /** Closes all sessions, waits up to 3 s until they are gone, and frees the port. */
@@ -325,22 +399,13 @@ export class Relay {
       this.#server.close(() => resolve())
     })
     this.#probeTimer?.cancel()
-    this.#closeSessions("the relay is stopping")
-    this.#services.coordination.close()
+    for (const space of this.#spaces.values()) space.end()
     this.#server.closeIdleConnections()
     const deadline = clock.setTimer(() => this.#cutAll(), stopMs)
     await closed
     deadline.cancel()
-    await closeServices(this.#services)
+    await Promise.all(Array.from(this.#spaces.values(), (space) => space.close()))
     log("stopped")
-  }
-
-  #closeSessions(reason: string): void {
-    for (const session of [...this.#services.sessions.all()]) {
-      session.sendError(new ChatError("SHUTTING_DOWN", reason))
-      session.close(goingAway, "SHUTTING_DOWN")
-    }
-    for (const webSocket of this.#webSockets.clients) webSocket.close(goingAway, "SHUTTING_DOWN")
   }
 
   #cutAll(): void {
@@ -360,40 +425,44 @@ export class Relay {
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    if (!isForChannels(request)) {
-      this.#answer(request).then(
+    const target = this.#targetOf(request)
+    const { space, url } = target
+    if (space === undefined || !isForChannels({ url })) {
+      this.#answer(request, target).then(
         (answer) => sendAnswer(response, answer),
-        (error: unknown) => this.#dropRequest(response, error),
+        (error: unknown) => {
+          this.#warn(`unexpected error: ${stackOf(error)}`)
+          response.destroy()
+        },
       )
       return
     }
     const address = this.#clientAddress.of(request)
     const refusal = this.#refusePage(request) ?? this.#refuseFlood(address)
-    if (refusal !== undefined) {
-      sendAnswer(response, refusal)
-      return
-    }
-    this.#coordination.handle(request, response, addressOrigin(address)).catch((error: unknown) => {
-      this.#dropRequest(response, error)
-    })
+    if (refusal !== undefined) sendAnswer(response, refusal)
+    else space.answer(request, response, url, addressOrigin(address))
   }
 
-  #dropRequest(response: ServerResponse, error: unknown): void {
-    this.#services.warn(`unexpected error: ${stackOf(error)}`)
-    response.destroy()
-  }
-
-  async #answer(request: IncomingMessage): Promise<HttpAnswer> {
+  async #answer(request: IncomingMessage, { space, url, isInSpace }: Target): Promise<HttpAnswer> {
     const refusal = this.#refusePage(request)
     if (refusal !== undefined) return refusal
-    const { url, method } = request
-    const isForMetrics = method === "GET" && url?.split("?", 1)[0] === "/metrics"
+    if (isInSpace && space === undefined) return noSuchSpace(this.#hasSpaces)
+    const { method } = request
+    const isForMetrics = method === "GET" && request.url?.split("?", 1)[0] === "/metrics"
     if (this.#metrics !== undefined && isForMetrics) {
       const { token } = this.#options.metrics ?? {}
       if (!mayReadMetrics(request, token)) return textAnswer(403, "the numbers of this relay are not for you")
       return { ...textAnswer(200, ""), body: await this.#metrics.text() }
     }
-    return answerRequest(request, { health: () => this.health(), isReady: () => this.isReady })
+    const one = isInSpace ? space : undefined
+    return answerRequest(
+      { method, url },
+      {
+        health: () => this.health(one),
+        isReady: () => this.#isReady(one),
+        hasSpaces: space === undefined,
+      },
+    )
   }
 
   #refuseFlood(address: string | undefined): HttpAnswer | undefined {
@@ -404,10 +473,23 @@ export class Relay {
     return { status, headers: { ...headers, "Retry-After": String(seconds) }, body }
   }
 
+  get #hasSpaces(): boolean {
+    return !this.#spaces.has(undefined)
+  }
+
+  /** Returns the space that a request is for, and its URL within that. A relay without spaces is at all other paths. */
+  #targetOf({ url = "/" }: IncomingMessage): Target {
+    const [path = "/", ...query] = url.split("?")
+    const parts = splitSpacePath(path)
+    if (parts === undefined) return { space: this.#spaces.get(undefined), url, isInSpace: false }
+    const rest = parts.rest === "" ? "/" : parts.rest
+    return { space: this.#spaces.get(parts.name), url: [rest, ...query].join("?"), isInSpace: true }
+  }
+
   #refusePage(request: IncomingMessage): HttpAnswer | undefined {
     const reason = this.#pageRules.refusal(request)
     if (reason === undefined) return undefined
-    this.#services.warn(`refused a request from ${this.#clientAddress.of(request)}: ${reason}`)
+    this.#warn(`refused a request from ${this.#clientAddress.of(request)}: ${reason}`)
     return textAnswer(403, reason)
   }
 
@@ -421,30 +503,19 @@ export class Relay {
       return
     }
     const refusal = this.#refusePage(request)
+    const { space, url, isInSpace } = this.#targetOf(request)
     if (refusal !== undefined) refuse(refusal)
     else if (this.#ipLimiter.hasTooManyConnections(address)) {
       refuse(textAnswer(429, "too many connections from your address"))
     } else if (this.#webSockets.clients.size >= this.#limits.sessions) {
       refuse(textAnswer(503, "the relay has as many sessions as it can"))
+    } else if (space === undefined || (isInSpace && !/^\/(?:\?|$)/.test(url))) {
+      refuse(noSuchSpace(this.#hasSpaces))
     } else {
       this.#webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-        this.#openSession(webSocket, request.socket, address),
+        space.openSession(webSocket, request.socket, address ?? "?"),
       )
     }
-  }
-
-  #openSession(webSocket: WebSocket, socket: Socket, remoteAddress: string | undefined): void {
-    const { writes, sessions } = this.#services
-    const { clock, log } = this.#options
-    new Session({
-      ...{ webSocket, socket, writes, clock, log, remoteAddress: remoteAddress ?? "?" },
-      limits: this.#limits,
-      budgets: this.#budgets,
-      frames: this.#dispatcher,
-      onEnd: (session) => {
-        if (session.admittedAgent !== undefined) sessions.remove(session)
-      },
-    })
   }
 
   /** Probes after all input that has arrived was read: a relay that was suspended must not call others silent. */
@@ -452,11 +523,19 @@ export class Relay {
     const probe = () => {
       if (this.#stopped !== undefined) return
       this.#scheduleProbe()
-      this.#services.heartbeat.probe()
-      this.#services.rosterSync.check()
-      endUngranted(this.#services)
+      for (const space of this.#spaces.values()) space.probe()
     }
     const probeAfterReading = () => void setImmediate(probe)
     this.#probeTimer = this.#options.clock.setTimer(probeAfterReading, this.#limits.probeMs, { unref: true })
   }
+}
+
+/** Names no space: strangers need not know them. */
+function noSuchSpace(hasSpaces: boolean): HttpAnswer {
+  return textAnswer(
+    404,
+    hasSpaces
+      ? "path: names no space of this relay; connect to /space/NAME"
+      : "path: this relay has no spaces; connect to /",
+  )
 }

@@ -64,7 +64,7 @@ async function printLink(
   },
   channel: Channel | undefined,
 ): Promise<number> {
-  const [{ randomUUID }, { signGrant }, { formatLink }, { asOperator }] = await Promise.all([
+  const [{ randomUUID }, { signGrant }, { formatLink, inSpaceOf }, { asOperator }] = await Promise.all([
     import("node:crypto"),
     import("../../grants/sign.js"),
     import("../relay/link.js"),
@@ -77,7 +77,11 @@ async function printLink(
     const rights = { profile: "agent", read: all, write: all, roles: ["*"] } as const
     const grant = signGrant({ id: randomUUID(), aud, ...rights, uses, exp: ts + expires, ts }, keyPair)
     const channels = [channel ?? ("#general" as Channel)]
-    const link = formatLink({ server: await pinned(context, address ?? server, isUnpinned), grant, channels })
+    const link = formatLink({
+      server: await pinned(context, address === undefined ? server : inSpaceOf(server, address), isUnpinned),
+      grant,
+      channels,
+    })
     if (address === undefined && /\/\/(?:127\.|localhost|\[::1\])/.test(server)) {
       context.io.note("the link works on this machine only; for others: --address wss://HOST:PORT")
     }

@@ -27,6 +27,7 @@ import {
   rate,
   seconds,
   someText,
+  space,
   wholeNumber,
 } from "../input/values.js"
 import { inheritedSocket, notifyReady } from "../relay/service-manager.js"
@@ -44,6 +45,7 @@ export const serve = defineCommand({
     port: value("PORT", `port to listen on (default ${defaultPort}); 0 for any free port`, port),
     host: value("ADDRESS", "address (default 127.0.0.1); 0.0.0.0 for all", someText),
     name: value("NAME", "name of the relay", nick),
+    space: repeated("NAME", "a chat of its own at ws://HOST:PORT/space/NAME", space),
     log: value("FILE", "log there instead of to stderr; FILE.1 at 1 MiB", someText, "file"),
     "log-format": value("FORM", "text (default) or json", closeChoice(logFormats), logFormats),
     "log-level": value("LEVEL", "error, warn or info (default)", closeChoice(logLevels), logLevels),
@@ -115,6 +117,7 @@ export const serve = defineCommand({
       ...files,
       ...omitUndefined({
         name: options.name,
+        spaces: options.space,
         allowedOrigins: options["allow-origin"],
         trustedProxies: options["trusted-proxy"],
         metrics: metricsAccess(options.metrics, system.cwd),
@@ -128,25 +131,42 @@ export const serve = defineCommand({
       log,
       tracer,
     })
-    const { url, port: openPort, serverId } = relay
-    const pin = tls === undefined ? undefined : await pinOf(tls.cert)
-    if (config.json)
-      io.json({ ok: true, url, port: openPort, server_id: serverId, ...omitUndefined({ pin }) })
-    else io.out(`relay on ${url}${pin === undefined ? "" : `, key of its certificate: #sha256=${pin}`}`)
+    const { url } = relay
+    await report(relay, tls?.cert, { io, config })
     const exposure = exposureNote(new URL(url).hostname, options.closed, tls !== undefined)
     if (exposure !== undefined) io.note(exposure)
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
     system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`, "error"))
-    const control = data === undefined ? undefined : await serveStoreControl(pathOf(data), relay, log)
+    const controls = await Promise.all(
+      relay.spaces.flatMap((one) => (one.data === undefined ? [] : [serveStoreControl(one.data, one, log)])),
+    )
     await notifyReady(env, log)
     await aborted(interruption)
-    control?.close()
+    for (const control of controls) control?.close()
     await relay.stop()
     await tracer.close()
     return 0
   },
 })
+
+/** Prints the addresses of the relay. */
+async function report(
+  { url, port: openPort, spaces }: Relay,
+  certificate: string | undefined,
+  { io, config }: Pick<Context, "io" | "config">,
+): Promise<void> {
+  const pin = certificate === undefined ? undefined : await pinOf(certificate)
+  const all = spaces.map(({ name, url: address, serverId }) => ({ name, url: address, server_id: serverId }))
+  const isPlain = all[0]?.name === undefined
+  if (config.json) {
+    const ids = isPlain ? { server_id: all[0]?.server_id } : { spaces: all }
+    io.json({ ok: true, url, port: openPort, ...ids, ...omitUndefined({ pin }) })
+    return
+  }
+  io.out(`relay on ${url}${pin === undefined ? "" : `, key of its certificate: #sha256=${pin}`}`)
+  for (const one of isPlain ? [] : all) io.out(`space ${one.name ?? ""} on ${one.url}`)
+}
 
 async function pinOf(certificate: string): Promise<string> {
   const [{ X509Certificate }, { keyPinOf }] = await Promise.all([

@@ -4,10 +4,11 @@ import { get as getSecure } from "node:https"
 import { TLSSocket } from "node:tls"
 import { isPlain } from "../../base/plain.js"
 import { errorOfNetwork } from "../../client/relay-error.js"
-import { connectOptionsOf, formatServer, parseServerUrl } from "../../client/server-url.js"
+import { connectOptionsOf, formatServer, parseServerUrl, spaceOf } from "../../client/server-url.js"
 import { instanceNames, rootPaths } from "../../daemon/files/paths.js"
 import { readStatus } from "../../daemon/status.js"
 import { defaultPort, defaultServer } from "../../protocol/limits.js"
+import { spacePath } from "../../protocol/spaces.js"
 import type { Context } from "../context.js"
 import type { Check } from "./check.js"
 import { asCheck } from "./system-checks.js"
@@ -75,7 +76,7 @@ function ask(url: URL): Promise<Answer> {
   const options: RequestOptions = {
     host: hostname.replaceAll(/[[\]]/g, ""),
     port: port === "" ? (isSecure ? 443 : 80) : Number(port),
-    path: "/health",
+    path: healthPath(url),
     timeout: answerMs,
     // An agent would make the connection itself.
     ...(url.hash === "" ? { agent: false } : connectOptionsOf(url)),
@@ -114,8 +115,18 @@ function parse(text: string): unknown {
 
 function describeAnswer({ clock }: Context, url: URL, { health, date, certificateEnd }: Answer): Check[] {
   const shown = formatServer(url)
+  if (isPlain(health) && "spaces" in health) {
+    const text = `${shown} is a relay with spaces, and the address names none`
+    return [{ level: "bad", what: "relay", text, fix: `agentchat daemon ${shown}/space/NAME --background` }]
+  }
   if (!isPlain(health) || !("server_id" in health)) {
     const port = Number(url.port || defaultPort)
+    const space = spaceOf(url)
+    if (space !== undefined) {
+      const text = `${shown}: no space of that name is there`
+      const fix = `check the name, or start the relay with: agentchat serve --space ${space}`
+      return [{ level: "bad", what: "relay", text, fix }]
+    }
     const text = `${shown}: another program answers there, not a relay`
     return [
       {
@@ -138,12 +149,18 @@ function describeAnswer({ clock }: Context, url: URL, { health, date, certificat
   return [relay, checkClock(date, clock.now()), checkTls(url, certificateEnd, clock.now())]
 }
 
+/** Returns the path of the health of a relay, or of the space that an address names. */
+function healthPath(url: URL): string {
+  const space = spaceOf(url)
+  return `${space === undefined ? "" : spacePath(space)}/health`
+}
+
 function countOf(agents: unknown): string {
   return agents === 1 ? "1 agent" : `${String(agents)} agents`
 }
 
-function httpUrl({ protocol, host }: URL): string {
-  return `${protocol === "wss:" ? "https" : "http"}://${host}/health`
+function httpUrl(url: URL): string {
+  return `${url.protocol === "wss:" ? "https" : "http"}://${url.host}${healthPath(url)}`
 }
 
 function checkClock(date: number, nowMs: number): Check {

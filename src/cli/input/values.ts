@@ -19,6 +19,7 @@ import {
   type RoleRef,
   roleRefPattern,
 } from "../../protocol/names.js"
+import { parseSpaceName, type SpaceName } from "../../protocol/spaces.js"
 import type { Parse } from "../command.js"
 
 /** A text, possibly empty. */
@@ -126,6 +127,8 @@ export const channel: Parse<Channel> = (text, label) => named(label, () => parse
 export const agentRef: Parse<AgentRef> = (text, label) => named(label, () => parseAgentRef(text))
 export const instanceName: Parse<InstanceName> = (text, label) => named(label, () => parseInstanceName(text))
 export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
+
+export const space: Parse<SpaceName> = (text, label) => named(label, () => parseSpaceName(text))
 
 /** The origin of web pages: a scheme, a host, and a port unless it is the usual one. */
 export const origin: Parse<string> = (text, label) => {

@@ -1,12 +1,13 @@
 import type { X509Certificate } from "node:crypto"
 import { isIP } from "node:net"
-import { keyPinOf, parseServerUrl, withPin } from "../../client/server-url.js"
+import { keyPinOf, parseServerUrl, spaceOf, withPin } from "../../client/server-url.js"
 import { formatBase64Url, parseBase64Url } from "../../identity/base64.js"
 import { ChatError } from "../../protocol/errors.js"
 import { type Grant, grant } from "../../protocol/grants.js"
 import { channel } from "../../protocol/message-fields.js"
 import type { Channel } from "../../protocol/names.js"
 import { list, matching, object, optional, parseAs } from "../../protocol/schema.js"
+import { spacePath } from "../../protocol/spaces.js"
 
 /** Milliseconds a server has to show its certificate. */
 const certificateMs = 5_000
@@ -25,6 +26,25 @@ export interface Invitation {
   readonly grant: Grant
   /** Channels to join. */
   readonly channels: readonly Channel[]
+}
+
+/**
+ * Returns the address of a relay for others, with its space. An address with a path stays as it is: a proxy may give the
+ * space another one.
+ * @param server - the address that was connected to
+ * @throws {ChatError} USAGE if `address` names another space
+ */
+export function inSpaceOf(server: string, address: string): string {
+  const [space, url] = [spaceOf(parseServerUrl(server)), parseServerUrl(address)]
+  const named = spaceOf(url)
+  if (named !== undefined && space !== undefined && named !== space) {
+    throw new ChatError("USAGE", `--address: is in space ${named}, and the link is for space ${space}`, {
+      hint: `leave out ${spacePath(named)}: the link gets its space by itself`,
+    })
+  }
+  if (space === undefined || url.pathname !== "/") return address
+  url.pathname = spacePath(space)
+  return url.href
 }
 
 /** Reports whether a text is meant as a link. */

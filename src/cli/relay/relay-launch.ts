@@ -23,6 +23,8 @@ export interface RelayHealth {
   readonly agents: number
   /** False if it forgets everything when it ends. */
   readonly hasStore: boolean
+  /** True if its chats are at addresses of their own, and none at `/`. */
+  readonly hasSpaces: boolean
 }
 
 /** The program that listens on a port. */
@@ -45,10 +47,14 @@ export async function ensureRelay(
   isDurable: boolean,
 ): Promise<ProcessRecord | undefined> {
   const occupant = await probePort(port)
-  if (typeof occupant === "object") return undefined
+  const other = `choose another one: agentchat up --port ${port < 65_535 ? port + 1 : 6667}`
   if (occupant === "other") {
-    throw new ChatError("ALREADY_RUNNING", `port ${port} is held by another program`, {
-      hint: `choose another one: agentchat up --port ${port < 65_535 ? port + 1 : 6667}`,
+    throw new ChatError("ALREADY_RUNNING", `port ${port} is held by another program`, { hint: other })
+  }
+  if (typeof occupant === "object") {
+    if (!occupant.hasSpaces) return undefined
+    throw new ChatError("ALREADY_RUNNING", `port ${port} is held by a relay with spaces`, {
+      hint: `join one: agentchat daemon ${localUrl(port)}/space/NAME --background; or ${other}`,
     })
   }
   const data = isDurable ? ["--data", root.relayData] : []
@@ -119,11 +125,12 @@ function probePort(port: number): Promise<Occupant> {
 function parseHealth(text: string): RelayHealth | undefined {
   try {
     const health: unknown = JSON.parse(text)
-    if (!isPlain(health) || !("server_id" in health)) return undefined
+    if (!isPlain(health) || !("server_id" in health || "spaces" in health)) return undefined
     const { agents, store } = health
     return {
       agents: typeof agents === "number" ? agents : 0,
       hasStore: isPlain(store) && store["kind"] !== "memory",
+      hasSpaces: "spaces" in health,
     }
   } catch {
     return undefined

@@ -107,7 +107,7 @@ export function isSameServer(a: string, b: string): boolean {
 }
 
 function normalUrl(text: string): string {
-  return URL.canParse(text) ? new URL(text).href : text
+  return URL.canParse(text) ? new URL(text).href.replace(/\/(?=$|#)/, "") : text
 }
 
 /** Returns the options of a client for a session of the command's own. @throws {ChatError} as {@link makeClient} */

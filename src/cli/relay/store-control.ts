@@ -9,7 +9,7 @@ import { isStage, makeStage, removeStages } from "../../backbone/sql/store-maint
 import { isPlain } from "../../base/plain.js"
 import { askSocket, checkReply, serveSocket } from "../../daemon/process/control-socket.js"
 import { ChatError } from "../../protocol/errors.js"
-import type { Relay } from "../../server/relay.js"
+import type { RunningSpace } from "../../server/relay.js"
 
 const socketName = "store.sock"
 
@@ -19,7 +19,7 @@ const socketName = "store.sock"
  */
 export async function serveStoreControl(
   dir: string,
-  relay: Pick<Relay, "copyStore">,
+  relay: Pick<RunningSpace, "copyStore">,
   log: (line: string) => void,
 ): Promise<Server | undefined> {
   try {

@@ -89,9 +89,14 @@ export class CoordinationRoutes {
     ])
   }
 
-  /** Answers a request. @param origin - of the client */
-  async handle(message: IncomingMessage, response: ServerResponse, origin: Origin): Promise<void> {
-    const [path = "", search = ""] = (message.url ?? "").split("?", 2)
+  /** Answers a request. @param url - its path and query within the space @param origin - of the client */
+  async handle(
+    message: IncomingMessage,
+    response: ServerResponse,
+    url: string,
+    origin: Origin,
+  ): Promise<void> {
+    const [path = "", search = ""] = url.split("?", 2)
     const query = new URLSearchParams(search)
     const format = formatOf(query.get("format"), message.headers.accept)
     try {

@@ -8,6 +8,9 @@ import { addressOrigin, loopback, type Origin } from "./origin.js"
 const absentAddresses = 4_096
 /** Milliseconds between two log lines about the same address. */
 const logMs = 60_000
+/** Agents without a key, or with a new one, that may use their whole rate at once from one address. */
+const agentsPerOrigin = 20
+const originsKept = 4_096
 
 interface Visitor {
   connections: number
@@ -16,7 +19,8 @@ interface Visitor {
 }
 
 /**
- * Limits connections, and frames before IDENTIFY, per IP address. The addresses of this machine may hold any number
+ * Limits connections, frames before IDENTIFY, and messages of agents that do not count by themselves, per IP address, in
+ * all spaces together. The addresses of this machine may hold any number
  * of connections: a thousand agents on one machine are nothing unusual.
  */
 export class IpLimiter {
@@ -26,6 +30,8 @@ export class IpLimiter {
   /** Addresses with a connection. */
   readonly #present = new Map<Origin, Visitor>()
   readonly #absent = new LruMap<Origin, Visitor>(absentAddresses)
+  /** Meters of addresses, for messages of agents that do not count by themselves. */
+  readonly #messages = new LruMap<Origin, Gcra>(originsKept)
 
   constructor(limits: Limits, clock: Clock, log: (line: string) => void) {
     this.#limits = limits
@@ -63,6 +69,18 @@ export class IpLimiter {
     const passage = visitor.meter.take(this.#clock.monotonic())
     if (!passage.ok) this.#logFlood(origin, visitor, "too many frames without an identity")
     return passage
+  }
+
+  /** Counts a message of an agent that does not count by itself. @param cells - its cost */
+  takeMessage(origin: Origin, cells: number): Passage {
+    const { ratePerSecond, rateBurst } = this.#limits
+    const burst = agentsPerOrigin * rateBurst
+    let meter = this.#messages.get(origin)
+    if (meter === undefined) {
+      meter = new Gcra({ ratePerSecond: agentsPerOrigin * ratePerSecond, burst })
+      this.#messages.set(origin, meter)
+    }
+    return meter.take(this.#clock.monotonic(), Math.min(cells, burst))
   }
 
   #find(origin: Origin): Visitor {

@@ -1,6 +1,5 @@
 import type { Clock } from "../../base/clock.js"
-import { LruMap } from "../../base/lru-map.js"
-import { Gcra, messageCost } from "../../guards/gcra.js"
+import { messageCost } from "../../guards/gcra.js"
 import type { GuardLimits } from "../../guards/limits.js"
 import { type ClientMessage, type ClientType, isSpoken } from "../../protocol/client-messages.js"
 import { ChatError, type ErrorCode } from "../../protocol/errors.js"
@@ -8,20 +7,17 @@ import type { Limits } from "../../protocol/limits.js"
 import type { Agent } from "./agent.js"
 import { ByteBudget } from "./byte-budget.js"
 import { type DelayedFrame, DelayLine } from "./delay-line.js"
-import type { Origin } from "./origin.js"
+import type { IpLimiter } from "./ip-limiter.js"
 import type { Session } from "./session.js"
 
 /** Most bytes of UTF-8 that one UTF-16 code unit takes. */
 const bytesPerUnit = 3
 
-/** Agents without a key, or with a new one, that may use their whole rate at once from one address. */
-const agentsPerOrigin = 20
-const originsKept = 4_096
-
 interface RateLimiterOptions {
   readonly clock: Clock
   readonly limits: Limits
   readonly guards: Pick<GuardLimits, "rateBytes" | "ratePatienceMs">
+  readonly ipLimiter: Pick<IpLimiter, "takeMessage">
 }
 
 /** Requests that a lookup costs which fails: names are searched and compared, and guesses of hidden ones bounded. */
@@ -48,12 +44,12 @@ export class RateLimiter {
   readonly #rateBytes: number
   readonly #ratePatienceMs: number
   readonly #pass: Pass
-  /** Meters of addresses, for messages of agents that do not count by themselves. */
-  readonly #originMeters = new LruMap<Origin, Gcra>(originsKept)
+  readonly #ipLimiter: Pick<IpLimiter, "takeMessage">
   /** Bytes of all frames that wait. */
   readonly #budget: ByteBudget
 
-  constructor({ clock, limits, guards }: RateLimiterOptions, pass: Pass) {
+  constructor({ clock, limits, guards, ipLimiter }: RateLimiterOptions, pass: Pass) {
+    this.#ipLimiter = ipLimiter
     this.#clock = clock
     this.#limits = limits
     this.#rateBytes = guards.rateBytes
@@ -119,13 +115,7 @@ export class RateLimiter {
   #countForOrigin(agent: Agent, type: ClientType, cells: number): void {
     const { sharedOrigin: origin } = agent
     if (origin === undefined) return
-    const { ratePerSecond, rateBurst } = this.#limits
-    let meter = this.#originMeters.get(origin)
-    if (meter === undefined) {
-      meter = new Gcra({ ratePerSecond: agentsPerOrigin * ratePerSecond, burst: agentsPerOrigin * rateBurst })
-      this.#originMeters.set(origin, meter)
-    }
-    const passage = meter.take(this.#clock.monotonic(), Math.min(cells, agentsPerOrigin * rateBurst))
+    const passage = this.#ipLimiter.takeMessage(origin, cells)
     if (passage.ok) return
     agent.memory.meter.giveBack(cells)
     throw rateError(type, passage.retryAfterMs)

@@ -18,7 +18,11 @@ async function startRelay(root: string) {
   const clock = new FakeClock()
   const backbone = await store.open(dir, clock)
   const relay = await TestRelay.start({ backbone, clock })
-  const control = await serveStoreControl(dir, relay.relay, (line) => relay.log.push(line))
+  const control = await serveStoreControl(
+    dir,
+    { copyStore: (file) => backbone.copy?.(file) ?? Promise.resolve() },
+    (line) => relay.log.push(line),
+  )
   onTestFinished(() => void control?.close())
   return { dir, relay, options: { ...program, askRelay: () => askForCopy(dir) } }
 }
