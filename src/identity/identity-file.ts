@@ -160,6 +160,12 @@ export function addGrant(path: string, added: Grant): void {
   else createSecretFile(file, text)
 }
 
+/** Takes a grant away again that is of no use. */
+export function removeGrant(path: string, removed: string): void {
+  const others = readGrants(path).filter(({ id }) => id !== removed)
+  replaceSecretFile(grantsFileOf(path), `${JSON.stringify(others)}\n`)
+}
+
 function readGrants(path: string): readonly Grant[] {
   const file = grantsFileOf(path)
   let text: string

@@ -1,3 +1,4 @@
+import { ChatError } from "../../protocol/errors.js"
 import { type InstanceName, isChannelPattern } from "../../protocol/names.js"
 import { defineCommand, required } from "../command.js"
 import type { Context } from "../context.js"
@@ -31,31 +32,42 @@ export const join = defineCommand({
   },
 })
 
-/** Keeps the grant of a link next to the identity of a daemon, which is created if it is new, and starts the daemon. */
+/**
+ * Keeps the grant of a link next to the identity of a daemon, which is created if it is new, and starts the daemon. If the
+ * relay refuses the grant, neither stays.
+ */
 async function joinByLink(context: Context, link: string, name: InstanceName | undefined): Promise<number> {
   const [
     { parseLink },
-    { addGrant, createIdentity },
+    { addGrant, createIdentity, removeGrant },
     { ensureHome, openHome },
     { identityFileOf },
+    { refuseRunning },
     { existsSync },
   ] = await Promise.all([
     import("../relay/link.js"),
     import("../../identity/identity-file.js"),
     import("../../daemon/files/home.js"),
     import("../../daemon/status.js"),
+    import("../../daemon/process/control.js"),
     import("node:fs"),
   ])
   const { runInBackground } = await import("../daemon/daemon-launch.js")
   const { defaultInstance } = await import("../daemon/daemon-choice.js")
-  const { config } = context
+  const { config, clock } = context
   const { server, grant, channels } = parseLink(link)
   const root = openHome(config.home, config.uid)
   ensureHome(root)
   const chosen = name ?? config.name ?? defaultInstance
+  refuseRunning(root, chosen, clock.now())
   const path = identityFileOf(root.instance(chosen))
   if (!existsSync(path)) createIdentity(path)
   addGrant(path, grant)
   const choice = { name: chosen, channels, ephemeral: false, echo: false, compat: false, isolate: false }
-  return runInBackground(context, choice, server)
+  try {
+    return await runInBackground(context, { ...choice, endsIfRefused: true }, server)
+  } catch (error) {
+    if (error instanceof ChatError && error.code === "FORBIDDEN") removeGrant(path, grant.id)
+    throw error
+  }
 }

@@ -152,16 +152,32 @@ async function readGuards({ system }: Context, path: string | undefined): Promis
 
 /**
  * Starts a daemon in the background, waits until it is connected or cannot connect, and prints the result.
+ * @param choice - with `endsIfRefused`, a daemon that the relay does not let in is stopped again
  * @throws {ChatError} if it cannot start, or the relay refuses it for good
  */
 export async function runInBackground(
   context: Context,
-  choice: DaemonChoice & { readonly isolate: boolean },
+  choice: DaemonChoice & { readonly isolate: boolean; readonly endsIfRefused?: boolean },
   url: string | undefined,
 ): Promise<number> {
   const start = await daemonStart(context, choice, url)
   const created = newIdentityFile(start)
-  return reportStarted(context, start, created, await startInBackground(context, start, choice.isolate))
+  const status = await startInBackground(context, start, choice.isolate)
+  if (choice.endsIfRefused === true) await endIfRefused(context, start, status)
+  return reportStarted(context, start, created, status)
+}
+
+/** @throws {ChatError} FORBIDDEN if the relay does not let the daemon in, which then has stopped */
+async function endIfRefused(
+  { config, clock, system }: Context,
+  { name }: DaemonStart,
+  status: DaemonStatus | undefined,
+): Promise<void> {
+  const { code, message = "", hint } = status?.reason ?? {}
+  if (code !== "FORBIDDEN") return
+  const { stopDaemon } = await import("../../daemon/process/control.js")
+  await stopDaemon(openHome(config.home, config.uid), name as InstanceName, { clock, system })
+  throw new ChatError("FORBIDDEN", message, omitUndefined({ hint }))
 }
 
 /** Does the same as {@link runInBackground} without printing. @returns the status of the daemon */

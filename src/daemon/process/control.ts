@@ -200,7 +200,8 @@ function holderOf(root: RootPaths, name: InstanceName, clock: Clock): Holder {
   throw new ChatError("NOT_FOUND", `daemon ${name} is not running`, { hint: "see: agentchat daemon --list" })
 }
 
-function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
+/** @throws {ChatError} ALREADY_RUNNING */
+export function refuseRunning(root: RootPaths, name: InstanceName, nowMs: number): void {
   const holder = readHolder(root.instance(name).record, nowMs)
   if (holder === undefined || holder.isMoved) return
   const message = `daemon ${name} is already running in process ${holder.process.pid}`

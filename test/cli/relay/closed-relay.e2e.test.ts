@@ -47,7 +47,12 @@ describe.runIf(hasProgram("nats-server"))("a closed relay", () => {
       await must(bob, "join", link)
       const third = await agentchat(eve, "join", link)
       expect(third.stdout + third.stderr).toMatch(/the relay is closed: grant \S+ is used up/)
-      expect(third.stderr).toContain("a link of your own")
+      expect(third).toMatchObject({
+        status: 5,
+        stderr: expect.stringContaining("a link of your own") as string,
+      })
+      expect((await agentchat(eve, "daemon", "--list")).stdout).not.toContain("running")
+      expect((await agentchat(ann, "join", link)).stderr).toContain("daemon default is already running")
       await must(bob, "send", "#general", "before")
       await until("the message", () => ann.contents("default").includes("before"))
 
