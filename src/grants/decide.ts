@@ -1,6 +1,6 @@
 /** Decides what grants allow. Pure: the same grants, act and time always give the same verdict. */
 import { type Grant, type Profile, profiles } from "../protocol/grants.js"
-import { type Channel, type ChannelPattern, isChannelPattern, matchesChannel } from "../protocol/names.js"
+import { type Channel, matchesAny } from "../protocol/names.js"
 
 /** An act of an agent that needs a right. */
 export type Act =
@@ -96,13 +96,6 @@ function allows({ profile, read, write, roles }: Grant, act: Act): boolean {
 
 function hasRole(roles: readonly string[], wanted: string): boolean {
   return roles.some((role) => role === "*" || role.toLowerCase() === wanted.toLowerCase())
-}
-
-/** Reports whether a channel is one of some names and patterns. */
-export function matchesAny(patterns: readonly (Channel | ChannelPattern)[], channel: Channel): boolean {
-  return patterns.some((pattern) =>
-    isChannelPattern(pattern) ? matchesChannel(pattern, channel) : pattern === channel,
-  )
 }
 
 function refused(rule: string): Verdict {

@@ -68,6 +68,14 @@ export function matchesChannel(pattern: ChannelPattern, channel: Channel): boole
   }
 }
 
+/** Reports whether a channel is one of some names and patterns. */
+export function matchesAny(patterns: Iterable<Channel | ChannelPattern>, channel: Channel): boolean {
+  for (const each of patterns) {
+    if (isChannelPattern(each) ? matchesChannel(each, channel) : each === channel) return true
+  }
+  return false
+}
+
 function endOfLevel(name: string, at: number): number {
   const end = name.indexOf(".", at)
   return end < 0 ? name.length : end

@@ -5,11 +5,11 @@ import type { DaemonPaths } from "../../daemon/files/paths.js"
 import { readInbox } from "../../daemon/inbox/reader.js"
 import { ReaderCursor } from "../../daemon/inbox/reader-cursor.js"
 import { type DaemonStatus, identityFileOf } from "../../daemon/status.js"
-import { matchesAny } from "../../grants/decide.js"
 import {
   type Channel,
   type ChannelPattern,
   isChannelPattern,
+  matchesAny,
   persistentIdPattern,
 } from "../../protocol/names.js"
 import { defineCommand } from "../command.js"

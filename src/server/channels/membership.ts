@@ -8,6 +8,7 @@ import {
   type AgentId,
   type Channel as ChannelName,
   type ChannelPattern,
+  matchesAny,
   matchesChannel,
   persistentIdPattern,
 } from "../../protocol/names.js"
@@ -355,8 +356,4 @@ class Newcomer {
     const text = formatStored(message)
     this.#session.sendQueue.send(isReplay ? formatReplay(text) : text)
   }
-}
-
-function matchesAny(patterns: Iterable<ChannelPattern>, name: ChannelName): boolean {
-  return [...patterns].some((pattern) => matchesChannel(pattern, name))
 }
