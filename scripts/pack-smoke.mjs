@@ -4,10 +4,11 @@ import { once } from "node:events"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, resolve } from "node:path"
 import process from "node:process"
 import { createInterface } from "node:readline"
 import { setTimeout as delay } from "node:timers/promises"
+import { parseArgs } from "node:util"
 import { publint } from "publint"
 import { formatMessage } from "publint/utils"
 import { install, pack } from "./pack-install.mjs"
@@ -19,21 +20,39 @@ const deadlineMs = 30_000
 
 const { version } = /** @type {{ version: string }} */ (readJson("package.json"))
 const folder = mkdtempSync(join(tmpdir(), "agentchat-pack-"))
-const program = join(folder, "node_modules", ".bin", "agentchat")
+/** `--program FILE` tests an executable of `npm run package` in place of the package. */
+const { values } = parseArgs({ options: { program: { type: "string" } } })
+const program = resolve(root, values.program ?? join(folder, "node_modules", ".bin", "agentchat"))
 const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("AGENTCHAT_")))
 
 try {
+  if (values.program === undefined) await checkPackage()
+  await check("prints its version", () => expectText(agentchat("--version"), version))
+  await check("prints its help", () => expectText(agentchat("--help"), "Usage"))
+  await check("carries a line from send to listen", carryLine)
+  await check("starts a relay with a store and a daemon", useStore)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function checkPackage() {
   const tarball = pack(folder)
   await check("satisfies publint", () => satisfyPublint(tarball))
   await check("pins what a user installs", () => checkPins(tarball))
   await check("installs", () => install(tarball, folder))
-  await check("prints its version", () => expectText(agentchat("--version"), version))
-  await check("prints its help", () => expectText(agentchat("--help"), "Usage"))
   await check("is imported as a library", importLibrary)
   await check("carries types that stand alone", checkTypes)
-  await check("carries a line from send to listen", carryLine)
-} finally {
-  rmSync(folder, { recursive: true, force: true })
+}
+
+async function useStore() {
+  try {
+    agentchat("up", "--durable", "--port", String(await findFreePort()))
+    agentchat("send", "#general", "kept")
+    agentchat("backup", join(".agentchat", "relay-data"), "backup")
+    expectText(agentchat("restore", "restored", "backup"), "restored: ")
+  } finally {
+    agentchat("down", "--yes")
+  }
 }
 
 /**
@@ -44,7 +63,7 @@ async function check(claim, verify) {
   try {
     await verify()
   } catch (cause) {
-    throw new Error(`the packed package does not hold: it ${claim}`, { cause })
+    throw new Error(`it does not hold that the program ${claim}`, { cause })
   }
   console.log(`  ${claim}`)
 }

@@ -81,7 +81,9 @@ function entriesOf(dir: string): string[] {
 
 function checkFile(path: string): void {
   const found = statOf(path)
-  if (found === undefined || found.isDirectory()) return
+  // A relay replaces its socket; a repository cannot contain one.
+  const isSocket = found?.isSocket() === true && path.endsWith("/store.sock")
+  if (found === undefined || found.isDirectory() || isSocket) return
   if (!found.isFile()) throw refuse(path, `is ${kindOf(found)}, not a plain file`, "remove it")
   // Files that are replaced as a whole may have a second name while that happens, and an outbox has one.
   const isAppendedTo = /(?<!\/outbox|\/outbox\.taken\/[^/]*)\.(jsonl|log|db)$/.test(path)
