@@ -120,12 +120,10 @@ export class Daemon {
     this.#tasks = new LeasedTasks({ memory, clock, presence, inbox, log })
     const tasks = this.#tasks
     const guardContext = { clock, memory, inbox, log, self }
-    const stops = new ActiveStops(guardContext)
-    this.#stops = stops
+    const stops = (this.#stops = new ActiveStops(guardContext))
     const home = workingDirectoryOf(paths.dir)
     const breaker = new CircuitBreaker(guardContext, stops, options.guards, home)
     this.#breaker = breaker
-
     this.#bell = this.#openBell(paths, log)
     const bell = this.#bell
 
@@ -144,13 +142,9 @@ export class Daemon {
     this.#approvals = this.#openApprovals(paths)
     this.#sender = this.#createSender()
     this.#senders = new Senders({ memory, inbox, clock, log, identity: options.identity })
-    const senders = this.#senders
-    const sender = this.#sender
-    const services = { ...{ channels, deliveryStatus, tasks, stops }, breaker, sender, senders, inbox, log }
     this.#messages = new RelayMessages({
-      ...services,
-      tracer: this.#tracer,
-      onAnswer: (answer) => this.#onAnswer(answer),
+      ...{ channels, deliveryStatus, tasks, stops, breaker, inbox, log, tracer: this.#tracer },
+      ...{ sender: this.#sender, senders: this.#senders, onAnswer: (answer) => this.#onAnswer(answer) },
     })
     this.#deals = this.#openDeals(paths, log)
     this.#claims = new ClaimMirror(paths, this.#status.reporter("claims"))

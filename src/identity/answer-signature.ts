@@ -6,7 +6,7 @@ import { signDetached, verifyDetached } from "./detached-jws.js"
 import { agentIdOf } from "./keys.js"
 import type { KeyPair } from "./signer.js"
 
-/** What the agent that answers a task saw of it. */
+/** The part of a task that its answer is about, as the worker saw it. */
 export interface SeenQuestion {
   readonly role: string
   readonly content: string

@@ -1,7 +1,7 @@
 /** Fields and rules of a task that asks for one of several answers, or for an answer of a given form. */
 import { isPlain } from "../base/plain.js"
 import { ChatError } from "./errors.js"
-import { list, matching, object, optional, tested, text, whole } from "./schema.js"
+import { anyObject, list, matching, number, object, optional, string, tested, text, whole } from "./schema.js"
 
 /** The role of people. Its tasks are offered to everybody who has it, and the first answer counts. */
 export const humanRole = "human"
@@ -39,7 +39,7 @@ function isAnswerSchema(value: unknown, depth = 0): boolean {
 }
 
 /** Fields of MSG to a role, and of the TASK it becomes. */
-export const questionFields = {
+const questionFields = {
   /** The only answers. */
   choices: optional(list(choice, 32)),
   /** JSON Schema of the answer, which then is JSON. */
@@ -67,7 +67,7 @@ export const answerProof = object({
   sig: text(1_024),
 })
 
-/** What a task asks for. */
+/** The form of the answer that a task asks for. */
 export interface Question {
   readonly choices?: readonly string[] | undefined
   readonly schema?: Readonly<Record<string, unknown>> | undefined
@@ -156,3 +156,13 @@ function fold(text: string): string {
 function invalid(field: string, problem: string, hint: string): ChatError {
   return new ChatError("INVALID_MSG", `MSG.${field}: ${problem}`, { hint })
 }
+
+/** The form of the answer that a task asks for, and its expiry. */
+export const askedFields = {
+  choices: optional(list(string)),
+  schema: optional(anyObject()),
+  /** The answer that is given when it expires. */
+  default: optional(string),
+  /** When it expires. */
+  expires_ts: optional(number()),
+} as const

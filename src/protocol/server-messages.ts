@@ -15,7 +15,7 @@ import {
   writers,
 } from "./message-fields.js"
 import { auditEntry } from "./moderation.js"
-import { answerProof } from "./questions.js"
+import { answerProof, askedFields } from "./questions.js"
 import {
   anyObject,
   boolean,
@@ -158,16 +158,6 @@ const proposalEntry = {
 /** A deal as PROPOSALS lists it. */
 export type ProposalEntry = InputOf<typeof proposalEntry>
 
-/** What a task asks for, and until when. */
-const question = {
-  choices: optional(list(string)),
-  schema: optional(anyObject()),
-  /** The answer that is given when it expires. */
-  default: optional(string),
-  /** When it expires. */
-  expires_ts: optional(time),
-} as const
-
 const taskEntry = {
   task: string,
   role: string,
@@ -184,7 +174,7 @@ const taskEntry = {
   worker: optional(agentRef),
   /** Milliseconds that are left of its lease. */
   lease_ms: optional(waitMs),
-  ...question,
+  ...askedFields,
 } as const
 /** A task as TASKS lists it. */
 export type TaskEntry = InputOf<typeof taskEntry>
@@ -362,7 +352,7 @@ export const serverMessages = {
       attempt: count,
       ...authored,
       ts: time,
-      ...question,
+      ...askedFields,
       /** True for a task that nobody has: answer it, or leave it to others with the role. */
       offered: optional(boolean),
     },

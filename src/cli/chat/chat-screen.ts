@@ -38,9 +38,10 @@ export class ChatScreen {
   #typed: string[] = []
   #timer: Timer | undefined
 
-  constructor(io: Io, clock: Clock, events: ChatScreenEvents) {
+  /** @param isDumb - true for a terminal that cannot move its cursor */
+  constructor(io: Io, clock: Clock, events: ChatScreenEvents, isDumb = false) {
     this.#io = io
-    this.#hasPrompt = io.isInputTerminal && io.isOutputTerminal
+    this.#hasPrompt = io.isInputTerminal && io.isOutputTerminal && !isDumb
     this.#lines = createInterface({
       input: io.input,
       ...(this.#hasPrompt ? { output: io.output } : {}),

@@ -11,6 +11,7 @@ import {
   type Channel,
   type Nick,
   nickPattern,
+  parseAddress,
   parseAgentRef,
   parseChannel,
   parseNick,
@@ -19,6 +20,7 @@ import type { ServerMessage } from "../../protocol/server-messages.js"
 import { type Colors, formatMessage, type Look } from "../output/message-text.js"
 import { LiveView, note } from "../output/reading.js"
 import { lastWord } from "./chat-screen.js"
+import { ChatViews } from "./chat-views.js"
 
 /** Lines printed of one message, after the first. */
 const maxLines = 40
@@ -48,8 +50,13 @@ export class Chat {
   readonly #options: ChatOptions
   readonly #live: LiveView
   #client: AgentChatClient
+  readonly #views: ChatViews
   /** Where typed text goes. */
   #target: Address | undefined
+  /** Messages that arrived in other channels since the person was there. */
+  readonly #unread = new Map<string, number>()
+  /** The last message of each channel or agent, for /reply and /thread. */
+  readonly #lastIds = new LruMap<string, string>(maxKnownNames)
   /** Names seen, for completion. */
   readonly #names = new LruMap<string, true>(maxKnownNames)
   /** Pasted text that waits for an answer whether to send it. */
@@ -61,6 +68,15 @@ export class Chat {
   constructor(client: AgentChatClient, options: ChatOptions) {
     this.#options = options
     this.#client = client
+    this.#views = new ChatViews({
+      client: () => this.#client,
+      nowMs: () => options.clock.now(),
+      print: (line) => options.view.print(line),
+      note: (text) => this.#printNote(text),
+      printMessage: (message) => {
+        for (const line of this.#linesOf(message)) options.view.print(line)
+      },
+    })
     this.#live = new LiveView(
       options.clock,
       () => this.#look(),
@@ -129,7 +145,10 @@ export class Chat {
       this.#noteName(message.name)
       this.#live.flush()
       for (const line of this.#linesOf(message)) view.print(line)
+      this.#noteArrival(message)
     })
+    client.on("task", (task) => this.#views.showNeed(task))
+    client.on("task_lost", ({ task, reason }) => this.#views.dropNeed(task, reason))
     for (const event of ["agent_joined", "agent_left", "presence", "invite", "channel_changed"] as const) {
       client.on(event, (message: ServerMessage) => {
         this.#noteName((message as { name?: unknown }).name)
@@ -184,6 +203,31 @@ export class Chat {
         return this.#setPresence(action.status, action.activity)
       case "help":
         for (const line of chatHelp) this.#options.view.print(line)
+        return undefined
+      default:
+        return this.#list(action)
+    }
+  }
+
+  /** Carries out an action about messages, questions, deals and tasks. */
+  async #list(action: ListAction): Promise<void> {
+    switch (action.kind) {
+      case "reply":
+        return this.#reply(action.text)
+      case "thread":
+        return this.#views.thread(action.id ?? this.#lastIdOf(this.#requireTarget()))
+      case "history":
+        return this.#views.history(action.channel ?? this.#requireChannel())
+      case "search":
+        return this.#views.search(action.text)
+      case "needs":
+        return this.#views.needs()
+      case "answer":
+        return this.#views.answer(action.which, action.text)
+      case "deal":
+        return this.#views.deal(action.id, action.step, action.text)
+      case "task":
+        return action.to === undefined ? this.#views.tasks() : this.#send(action.to, action.text)
     }
   }
 
@@ -199,10 +243,11 @@ export class Chat {
   }
 
   /** Sends a text. Retries while the relay refuses it for its rate, so that no typed line is lost. */
-  async #send(to: string, text: string): Promise<void> {
+  async #send(to: string, text: string, inReplyTo?: string): Promise<void> {
     for (;;) {
       try {
-        const { id, recipients, isMember } = await this.#client.send(to, text)
+        const options = inReplyTo === undefined ? {} : { inReplyTo }
+        const { id, recipients, isMember } = await this.#client.send(to, text, options)
         this.#isNew(id)
         if (recipients === 0 && isMember) this.#printNote(`nobody else is in ${to} now`)
         return
@@ -237,7 +282,9 @@ export class Chat {
 
   async #listChannels(): Promise<void> {
     for (const { name, agents, settings } of await this.#client.listChannels()) {
-      const texts = [name, String(agents), settings?.description ?? ""]
+      const unread = this.#unread.get(name) ?? 0
+      const news = unread === 0 ? "" : `${unread} unread`
+      const texts = [name, String(agents), news, settings?.description ?? ""].filter((text) => text !== "")
       this.#options.view.print(`  ${texts.map(formatForTerminal).join("  ")}`.trimEnd())
     }
   }
@@ -251,6 +298,28 @@ export class Chat {
     for (const channel of channels) await this.#joinOrCreate(channel)
   }
 
+  #noteArrival({ to, from, msg_id, replay }: ServerMessage<"MSG">): void {
+    const place = to.startsWith("#") ? to : from
+    this.#lastIds.set(place, msg_id)
+    if (replay === true || place === this.#target) return
+    this.#unread.set(place, (this.#unread.get(place) ?? 0) + 1)
+    this.#showTarget()
+  }
+
+  /** Sends an answer to the last message of the channel or agent in the prompt. */
+  async #reply(text: string): Promise<void> {
+    const target = this.#requireTarget()
+    await this.#send(target, text, this.#lastIdOf(target))
+  }
+
+  #lastIdOf(target: Address): string {
+    const id = this.#lastIds.get(target)
+    if (id !== undefined) return id
+    throw new ChatError("USAGE", `no message of ${target} was shown yet`, {
+      hint: "name its id, or see /history",
+    })
+  }
+
   #look(): Look {
     const { colors, clock } = this.#options
     return { colors, nowMs: clock.now() }
@@ -260,7 +329,10 @@ export class Chat {
   #linesOf(message: ServerMessage<"MSG">): string[] {
     const { length } = message.content
     const [first = "", ...others] = message.content.slice(0, maxCharacters).toWellFormed().split(/\r?\n/)
-    const lines = [formatMessage({ ...message, content: first, seq: undefined }, this.#look())]
+    const head = formatMessage({ ...message, content: first, seq: undefined }, this.#look())
+    const self = this.#client.agentId
+    const isForMe = self !== undefined && message.mentions?.includes(self) === true
+    const lines = [isForMe ? this.#options.colors.warning(`» ${head}`) : head]
     for (const line of others.slice(0, maxLines))
       lines.push(`         | ${formatForTerminal(line.replaceAll("\t", "  "))}`)
     if (others.length > maxLines || length > maxCharacters)
@@ -277,7 +349,14 @@ export class Chat {
 
   #setTarget(target: Address | undefined): void {
     this.#target = target
-    this.#options.view.setTarget(target ?? "")
+    if (target !== undefined) this.#unread.delete(target)
+    this.#showTarget()
+  }
+
+  /** Shows in the prompt where typed text goes, and how many messages arrived elsewhere. */
+  #showTarget(): void {
+    const unread = [...this.#unread.values()].reduce((sum, count) => sum + count, 0)
+    this.#options.view.setTarget(`${this.#target ?? ""}${unread === 0 ? "" : ` (${unread} elsewhere)`}`)
   }
 
   #requireTarget(): Address {
@@ -311,8 +390,19 @@ export type ChatAction =
   | { readonly kind: "dm"; readonly to: AgentRef; readonly text: string }
   | { readonly kind: "nick"; readonly name: Nick }
   | { readonly kind: "presence"; readonly status: PresenceState; readonly activity: string }
+  | ListAction
   | { readonly kind: "help" }
   | { readonly kind: "quit" }
+
+/** An action of {@link ChatViews}, a reply or a task. */
+type ListAction =
+  | { readonly kind: "reply" | "search"; readonly text: string }
+  | { readonly kind: "thread"; readonly id: string | undefined }
+  | { readonly kind: "history"; readonly channel: Channel | undefined }
+  | { readonly kind: "needs" }
+  | { readonly kind: "answer"; readonly which: string; readonly text: string }
+  | { readonly kind: "deal"; readonly id: string; readonly step: string; readonly text: string }
+  | { readonly kind: "task"; readonly to: Address | undefined; readonly text: string }
 
 type Read = (first: string, others: string) => ChatAction
 
@@ -339,6 +429,21 @@ const readers: Readonly<Record<string, Read>> = {
   waiting: presence("waiting"),
   idle: presence("idle"),
   away: presence("away"),
+  reply: (first, others) => ({ kind: "reply", text: requireText("/reply", `${first} ${others}`.trim()) }),
+  thread: (id) => ({ kind: "thread", id: id === "" ? undefined : id }),
+  history: (channel) => ({ kind: "history", channel: optionalChannel(channel) }),
+  search: (first, others) => ({ kind: "search", text: `${first} ${others}`.trim() }),
+  needs: () => ({ kind: "needs" }),
+  answer: (which, text) => ({ kind: "answer", which: requireText("/answer", which), text }),
+  deal: (id, others) => {
+    const [, step = "", text = ""] = /^(\S*)\s*(.*)$/s.exec(others) ?? []
+    return { kind: "deal", id, step, text }
+  },
+  task: (role, text) => ({
+    kind: "task",
+    to: role === "" ? undefined : parseAddress(role.startsWith("+") ? role : `+${role}`),
+    text: role === "" ? "" : requireText("/task", text),
+  }),
   help: () => ({ kind: "help" }),
   quit: () => ({ kind: "quit" }),
 }
@@ -352,6 +457,13 @@ export const chatHelp = [
   "/list           list the channels",
   "/dm @agent text send to one agent (or /msg); without text, send there from now on",
   "/me TEXT        say what you do",
+  "/reply TEXT     answer the last message here; /thread shows its conversation",
+  "/history        show the page of earlier messages; again for the page before",
+  "/search WORDS   find messages in all your channels",
+  "/needs          list the questions to people, and the agents that wait",
+  "/answer N TEXT  answer a question of /needs, signed",
+  "/deal           list deals; /deal ID accept, reject, complete or dispute TEXT",
+  "/task           list tasks; /task +role TEXT gives one",
   "/nick NAME      change your name (opens a new session)",
   "/working TEXT   set your status and activity; also /waiting /idle /away",
   "//text          send a text that starts with /",
@@ -375,6 +487,12 @@ export function parseChatLine(line: string): ChatAction | undefined {
   throw new ChatError("USAGE", `/${word}: no such command`, {
     hint: `commands: /${Object.keys(readers).join(" /")}; to send a text that starts with /, write //`,
   })
+}
+
+/** @throws {ChatError} USAGE for an empty text */
+function requireText(command: string, text: string): string {
+  if (text !== "") return text
+  throw new ChatError("USAGE", `${command}: the text is missing`, { hint: "see /help" })
 }
 
 function optionalChannel(text: string): Channel | undefined {

@@ -1,5 +1,6 @@
 import { defaultChannels } from "../../protocol/limits.js"
 import { parseChannel } from "../../protocol/names.js"
+import { humanRole } from "../../protocol/questions.js"
 import { Chat } from "../chat/chat.js"
 import { ChatScreen } from "../chat/chat-screen.js"
 import { defineCommand, flag, list } from "../command.js"
@@ -24,6 +25,7 @@ export const connect = defineCommand({
   ],
   notes: [
     "Type text to send it; /help lists the commands, such as /join, /dm and /quit.",
+    "Questions to +human appear here: /needs lists them, /answer answers.",
     "Your id lasts: one for each name and directory, in .agentchat/people.",
     "Without a terminal, reads lines from standard input and prints lines.",
   ],
@@ -33,33 +35,39 @@ export const connect = defineCommand({
     exit.endOnSignal(context)
     const queue = new TaskQueue((error) => exit.end(error))
     let chat: Chat | undefined
-    const screen = new ChatScreen(io, context.clock, {
-      onPaste: (lines) =>
-        queue.add(() => {
-          chat?.handlePaste(lines)
-          screen.refresh()
-          return Promise.resolve()
-        }),
-      complete: (line) => chat?.complete(line) ?? [],
-      onLine: (line) =>
-        queue.add(async () => {
-          if ((await chat?.handleLine(line)) === false) exit.end(0)
-          else screen.refresh()
-        }),
-      onEnd: () =>
-        queue.add(() => {
-          exit.end(0)
-          return Promise.resolve()
-        }),
-      onInterrupt: () => exit.end(130),
-    })
+    const screen = new ChatScreen(
+      io,
+      context.clock,
+      {
+        onPaste: (lines) =>
+          queue.add(() => {
+            chat?.handlePaste(lines)
+            screen.refresh()
+            return Promise.resolve()
+          }),
+        complete: (line) => chat?.complete(line) ?? [],
+        onLine: (line) =>
+          queue.add(async () => {
+            if ((await chat?.handleLine(line)) === false) exit.end(0)
+            else screen.refresh()
+          }),
+        onEnd: () =>
+          queue.add(() => {
+            exit.end(0)
+            return Promise.resolve()
+          }),
+        onInterrupt: () => exit.end(130),
+      },
+      context.env["TERM"] === "dumb",
+    )
     const own = lastingIdentity(context, input.options)
     const identity = input.options.identity ?? own?.path
     const client = (name = input.options.nick) =>
       makeClient(
         context,
         { url: input.url, options: { ...input.options, identity, nick: name } },
-        { reconnect: true },
+        // Only an agent with a key can answer.
+        { reconnect: true, ...(identity !== undefined && { role: humanRole }) },
       )
     queue.add(async () => {
       chat = new Chat(await client(), {

@@ -57,12 +57,12 @@ export async function withSession<T>(
 export async function makeClient(
   context: Context,
   choice: SessionChoice,
-  { reconnect }: { reconnect: boolean },
+  others: { readonly reconnect: boolean; readonly role?: string },
 ): Promise<AgentChatClient> {
   const { AgentChatClient } = await import("../../client/client.js")
   return new AgentChatClient({
     ...(await clientOptions(context, choice)),
-    reconnect,
+    ...others,
     random: context.system.random,
   })
 }

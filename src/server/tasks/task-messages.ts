@@ -77,7 +77,7 @@ export function formatRequest(request: Request): string {
 }
 
 /** Returns the request of a task; the queue has only tasks that passed {@link isTask}. */
-export function requestOf({ value }: Pick<QueuedTask, "value">): Request {
+function requestOf({ value }: Pick<QueuedTask, "value">): Request {
   return JSON.parse(value) as Request
 }
 

@@ -17,6 +17,16 @@ describe("parseChatLine", () => {
     ["/dm @bob  two words", { kind: "dm", to: "@bob", text: "two words" }],
     ["/dm @bob", { kind: "dm", to: "@bob", text: "" }],
     ["/nick anna", { kind: "nick", name: "anna" }],
+    ["/needs", { kind: "needs" }],
+    ["/answer 2 yes, do it", { kind: "answer", which: "2", text: "yes, do it" }],
+    ["/answer yes", { kind: "answer", which: "yes", text: "" }],
+    ["/reply on my way", { kind: "reply", text: "on my way" }],
+    ["/history dev", { kind: "history", channel: "#dev" }],
+    ["/search release date", { kind: "search", text: "release date" }],
+    ["/thread", { kind: "thread", id: undefined }],
+    ["/deal prop_1 reject too dear", { kind: "deal", id: "prop_1", step: "reject", text: "too dear" }],
+    ["/task", { kind: "task", to: undefined, text: "" }],
+    ["/task reviewer look at a.ts", { kind: "task", to: "+reviewer", text: "look at a.ts" }],
     ["/help", { kind: "help" }],
     ["/quit", { kind: "quit" }],
     ["  ", undefined],
@@ -25,15 +35,38 @@ describe("parseChatLine", () => {
     expect(parseChatLine(line)).toEqual(action)
   })
 
-  it.each(["/jion #general", "/", "/constructor", "/join", "/dm bob hi", "/nick ../x"])(
-    "rejects %j",
-    (line) => {
-      expect(() => parseChatLine(line)).toThrow(ChatError)
-    },
-  )
+  it.each([
+    "/jion #general",
+    "/",
+    "/constructor",
+    "/join",
+    "/dm bob hi",
+    "/nick ../x",
+    "/answer",
+    "/reply",
+    "/task x",
+  ])("rejects %j", (line) => {
+    expect(() => parseChatLine(line)).toThrow(ChatError)
+  })
 
   it("/help names every command", () => {
-    for (const word of ["/join", "/leave", "/list", "/who", "/dm", "/me", "/nick", "/quit", "//"]) {
+    for (const word of [
+      "/join",
+      "/leave",
+      "/list",
+      "/who",
+      "/dm",
+      "/me",
+      "/nick",
+      "/needs",
+      "/answer",
+      "/search",
+      "/history",
+      "/deal",
+      "/task",
+      "/quit",
+      "//",
+    ]) {
       expect(chatHelp.some((line) => line.startsWith(word))).toBe(true)
     }
   })
