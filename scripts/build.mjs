@@ -16,14 +16,15 @@ import {
 } from "node:fs"
 import { dirname, join } from "node:path"
 import process from "node:process"
-import { root } from "./project.mjs"
+import { writeManPage } from "./man.mjs"
+import { readJson, root } from "./project.mjs"
 import { fail, run, say } from "./run.mjs"
 
 const dist = join(root, "dist")
 const stampName = ".stamp"
 
 const stamp = hashSources()
-if (!process.argv.includes("--if-stale") || stamp !== readStamp()) build()
+if (!process.argv.includes("--if-stale") || stamp !== readStamp()) await build()
 
 /** Hashes the inputs of dist/ by content, because a checkout changes the times of all files. */
 function hashSources() {
@@ -79,7 +80,7 @@ function readStamp() {
   return existsSync(path) ? readFileSync(path, "utf8") : undefined
 }
 
-function build() {
+async function build() {
   say("building …")
   const fresh = `${dist}-${process.pid}`
   const old = `${fresh}-old`
@@ -87,6 +88,8 @@ function build() {
   if (status === 0) {
     removeUnreachableTypes(fresh)
     copyPageFiles(fresh)
+    const { version } = /** @type {{ version: string }} */ (readJson("package.json"))
+    await writeManPage(fresh, version)
     chmodSync(join(fresh, "bin", "agentchat.js"), 0o755)
     writeFileSync(join(fresh, stampName), stamp)
     if (existsSync(dist)) renameSync(dist, old)
