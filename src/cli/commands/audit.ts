@@ -47,8 +47,8 @@ export const audit = defineCommand({
 })
 
 function rowOf({ seq, ts, statement }: AuditEntry): string[] {
-  const { from, action, agent, channel, grant, reason } = statement
-  const target = [channel, agent, grant].flatMap((name) => name ?? []).join(" ")
+  const { from, action, agent, channel, grant, writers = [], reason } = statement
+  const target = [channel, agent, grant, ...writers].flatMap((name) => name ?? []).join(" ")
   const by = agentIdOf(parsePublicKey(from))
   return [String(seq), new Date(ts).toISOString(), by, action, ...[target, reason].map(formatForTerminal)]
 }

@@ -43,6 +43,7 @@ describe("an operator's commands", () => {
         .slice(1, -1)
         .map((line) => line.split(/ +/)[3]),
     ).toEqual(["kick", "mute", "unmute", "close", "restrict", "clear", "ban"])
+    expect(out).toMatch(new RegExp(`restrict +#general ${bob.id} \\+lead +release`))
     expect(out).not.toContain("\u001b")
   })
 
