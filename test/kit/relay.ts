@@ -26,11 +26,18 @@ export class TestRelay {
   readonly relay: Relay
   readonly clock: FakeClock
   readonly log: string[]
+  readonly #path: string
 
-  private constructor(relay: Relay, clock: FakeClock, log: string[]) {
+  private constructor(relay: Relay, clock: FakeClock, log: string[], path = "/") {
     this.relay = relay
     this.clock = clock
     this.log = log
+    this.#path = path
+  }
+
+  /** Returns the same relay, whose clients connect to one of its spaces. */
+  space(name: string): TestRelay {
+    return new TestRelay(this.relay, this.clock, this.log, `/space/${name}`)
   }
 
   /** Starts a relay on a free port, by default without rate limits and guards; it ends with the test. */
@@ -62,7 +69,7 @@ export class TestRelay {
 
   /** Opens a connection that has sent nothing. */
   connect(headers: readonly string[] = []): Promise<Wire> {
-    return Wire.open(this.relay.port, headers)
+    return Wire.open(this.relay.port, headers, this.#path)
   }
 
   /** Connects a client without a key that joins `channels`. */

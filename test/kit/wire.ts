@@ -41,7 +41,7 @@ export class Wire {
   }
 
   /** Connects and upgrades; the connection closes with the test. */
-  static async open(port: number, headers: readonly string[] = []): Promise<Wire> {
+  static async open(port: number, headers: readonly string[] = [], path = "/"): Promise<Wire> {
     const socket = connect(port, "127.0.0.1")
     onTestFinished(() => void socket.destroy())
     const wire = new Wire(socket)
@@ -52,7 +52,7 @@ export class Wire {
     })
     const key = randomBytes(16).toString("base64")
     const upgrade = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
-    const lines = ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, ...upgrade, `Sec-WebSocket-Key: ${key}`]
+    const lines = [`GET ${path} HTTP/1.1`, `Host: 127.0.0.1:${port}`, ...upgrade, `Sec-WebSocket-Key: ${key}`]
     socket.write([...lines, ...headers, "", ""].join("\r\n"))
     const rest = await wire.#readHead()
     socket.on("data", (chunk: Buffer) => wire.#read(chunk))
