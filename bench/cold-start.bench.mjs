@@ -65,6 +65,7 @@ export function run() {
           }),
         },
       ],
+      notes: ["on a busy machine the ratios count: 20 ms are 0.18 of an empty process on an idle one"],
     }
   })
 }
