@@ -268,7 +268,9 @@ async function joinRelay(context: Context, event: HookEvent, visit: Visit): Prom
   }
   const announced = await takeEcho(context, event, visit)
   const server = isBeginning && !isRunning ? knownRelay(context, root) : undefined
-  const greeting = isRunning || server !== undefined ? whoIs(context, record) : howToJoin(agent)
+  // A daemon that an earlier hook of the session has started may still be on its way.
+  const isOnRelay = isRunning || server !== undefined || record.owns_daemon
+  const greeting = isOnRelay ? whoIs(context, record) : howToJoin(agent)
   if (server === undefined) return { ...visit, record: { ...record, announced }, isRunning, greeting }
   await startSessionDaemon(context, root, agent, server)
   const { reported: _reported, ...rest } = record

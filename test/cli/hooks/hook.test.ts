@@ -78,6 +78,16 @@ describe("the agent of a session", () => {
     expect(new Set([s1, s3, s4]).size).toBe(3)
   })
 
+  it("is greeted as the agent that it is while the daemon that its first hook started is on its way", async () => {
+    const room = new HookRoom()
+    await room.daemon("other")
+    const start = { session_id: "s1", cwd: "/CWD" }
+    const system = { nodePath: "/bin/true", scriptPath: "x" }
+    await room.hook("opencode", "session.created", start, { system })
+    const { out } = await room.hook("opencode", "chat.message", { ...start, prompt: "hi" }, { system })
+    expect(out).toContain("this session is agent opencode-")
+  })
+
   it("is reached as its newest process is, not as the one before it was resumed", async () => {
     const room = new HookRoom()
     await room.daemon("ann")
