@@ -64,7 +64,7 @@ describe.runIf(hasProgram("nats-server"))("claims of two relays on one NATS", { 
     }
     const answers = await Promise.all([claim(ann, keys.ann, "src/**"), claim(bob, keys.bob, "src/a.ts")])
     expect(answers.map(({ type }) => type).sort()).toEqual(["CLAIMS", "ERROR"])
-    const first = answers[0]?.type === "CLAIMS" ? ann : bob
+    const first = answers[0].type === "CLAIMS" ? ann : bob
     await until("one claim on both", async () => {
       const [one, other] = [await list(ann.wire), await list(bob.wire)]
       return one.length === 1 && JSON.stringify(one) === JSON.stringify(other) && one[0]?.owner === first.id
