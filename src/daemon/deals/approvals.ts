@@ -9,7 +9,6 @@ import { formatMessageId } from "../../protocol/message-id.js"
 import type { AgentId } from "../../protocol/names.js"
 import { humanRole } from "../../protocol/questions.js"
 import type { Draft } from "../../protocol/statements.js"
-import type { Evidence } from "../delivery/acks.js"
 import type { FileProblems } from "../files/file-problems.js"
 import type { DaemonMemory } from "../session/daemon-memory.js"
 
@@ -60,7 +59,7 @@ export class Approvals {
    * @returns the facts for its ack; undefined for a draft to be sent now
    * @throws {ChatError} PROPOSAL_NOT_FOUND, FILE_FAILED
    */
-  gate(draft: Draft): Evidence | undefined {
+  gate(draft: Draft): Readonly<Record<string, unknown>> | undefined {
     if (draft.type !== "ACCEPT" || !(this.#options.isRequired || draft.ask === true)) return undefined
     const { proposal_id: id } = draft
     const known = this.#approvals[id]
