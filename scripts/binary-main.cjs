@@ -1,5 +1,6 @@
 // The main script of the single executable: unpacks the program into a directory of the user, once, and runs it there,
 // because worker threads, the native library of the store and `import` need files.
+/* oxlint-disable typescript/no-require-imports -- the main script of an executable is CommonJS */
 "use strict"
 const fs = require("node:fs")
 const { createRequire } = require("node:module")
@@ -15,7 +16,10 @@ const [first, ...others] = process.argv.slice(2)
 const isScript = first !== undefined && first.startsWith(root + path.sep) && first.endsWith(".js")
 const isSelf = first !== undefined && first === self
 process.argv = [self, isScript ? first : self, ...(isScript || isSelf ? others : process.argv.slice(2))]
-createRequire(path.join(root, "run.cjs"))("./run.cjs")(isScript ? first : undefined)
+const start = /** @type {(script: string | undefined) => unknown} */ (
+  createRequire(path.join(root, "run.cjs"))("./run.cjs")
+)
+start(isScript ? first : undefined)
 
 /** @param {string} name */
 function asset(name) {
@@ -74,7 +78,8 @@ function unpack(place) {
 function writeFiles(folder, bytes) {
   const start = 4 + bytes.readUInt32BE(0)
   let offset = start
-  for (const [name, size] of JSON.parse(bytes.toString("utf8", 4, start))) {
+  const index = /** @type {[string, number][]} */ (JSON.parse(bytes.toString("utf8", 4, start)))
+  for (const [name, size] of index) {
     const file = path.join(folder, name)
     fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 })
     fs.writeFileSync(file, bytes.subarray(offset, offset + size), { mode: 0o600 })

@@ -18,8 +18,10 @@ const globalFlags = new Set(["--json", "-q, --quiet", "--home <DIR>"])
  */
 export async function writeManPage(dist, version) {
   const parser = pathToFileURL(join(dist, "src", "cli", "parser.js")).href
-  /** @type {{ parseCommandLine: (words: string[], columns: () => undefined) => Promise<{ document: unknown }> }} */
-  const { parseCommandLine } = await import(parser)
+  const { parseCommandLine } =
+    /** @type {{ parseCommandLine: (words: string[], columns: () => undefined) => Promise<{ document: unknown }> }} */ (
+      await import(parser)
+    )
   const helpOn = async (/** @type {string[]} */ words) =>
     (await parseCommandLine(words, () => undefined)).document
   const list = /** @type {{ commands: Row[] }} */ (await helpOn([]))

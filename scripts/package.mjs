@@ -20,7 +20,7 @@ import process from "node:process"
 import { parseArgs } from "node:util"
 import { gzipSync } from "node:zlib"
 import { install, pack } from "./pack-install.mjs"
-import { root } from "./project.mjs"
+import { readJson, root } from "./project.mjs"
 import { fail, run, say } from "./run.mjs"
 
 /** Marks where postject may write, see the documentation of single executable applications. */
@@ -133,7 +133,7 @@ function fetchNode() {
 /** @param {string} place - of the program */
 function fetchLibrary(place) {
   const library = `@libsql/${target}${target.startsWith("linux") ? "-gnu" : ""}`
-  const { version } = JSON.parse(readFileSync(join(root, "node_modules/libsql/package.json"), "utf8"))
+  const { version } = /** @type {{ version: string }} */ (readJson("node_modules/libsql/package.json"))
   const other = join(folder, "library")
   addPackage(other, `${library}@${version}`)
   rmSync(join(place, "node_modules/@libsql"), { recursive: true, force: true })

@@ -127,6 +127,7 @@ it("launchd gets a property list in which no word is markup", async () => {
   const context = {
     io: { json: (value: unknown) => printed.push(value) },
     config: { json: true, home: ".agentchat" },
+    outline: () => Promise.resolve([]),
     env: { HOME: "/Users/ann" },
     system: { nodePath: "/n&n/node", scriptPath: "/a<b>/agentchat.js", cwd: "/tmp", uid: 501 },
   } as unknown as Parameters<typeof runService>[0]

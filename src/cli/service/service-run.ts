@@ -2,13 +2,13 @@ import { execFile } from "node:child_process"
 import { chmodSync, mkdirSync, rmSync } from "node:fs"
 import { platform, userInfo } from "node:os"
 import { dirname, join, resolve } from "node:path"
+import { closestNames } from "../../base/closest-names.js"
 import { readIfExists, writeFileAtomic } from "../../base/files.js"
 import { formatForTerminal } from "../../base/visible-text.js"
 import { ChatError } from "../../protocol/errors.js"
 import { parseInstanceName } from "../../protocol/names.js"
 import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
-import { parseCommandLine } from "../parser.js"
 import { launchdPlist, marker, type ServiceSpec, systemdUnit } from "./unit-files.js"
 
 /** What a command line of `service` asks for. */
@@ -62,22 +62,13 @@ export async function runService(
   }
 }
 
-async function readSpec({ system, config }: Context, request: ServiceRequest): Promise<ServiceSpec> {
+async function readSpec(context: Context, request: ServiceRequest): Promise<ServiceSpec> {
+  const { system, config } = context
   const { isUser } = request
-  const operands = request.words.findIndex((word) => word.startsWith("-"))
-  const split = operands < 0 ? request.words.length : operands
-  const [kind = "relay", name = "default", more] = request.words.slice(0, split)
-  if ((kind !== "relay" && kind !== "daemon") || more !== undefined || (kind === "relay" && split > 1)) {
-    throw new ChatError("USAGE", `${JSON.stringify(more ?? kind)}: expected relay, or daemon NAME`, {
-      hint: "put options of the relay or daemon after --",
-    })
-  }
-  const instance = parseInstanceName(name)
-  const given = request.words.slice(split)
+  const { kind, name: instance, given } = readWords(request.words)
   const own = kind === "daemon" ? ["--name", instance] : storeOptions(given)
   const options = [...given, ...own]
-  // A mistake shows now, not in the log of a service that does not start.
-  await parseCommandLine([kind === "relay" ? "serve" : "daemon", ...options], () => undefined)
+  await checkFlags(context, kind === "relay" ? "serve" : "daemon", given)
   return {
     kind,
     isUser,
@@ -88,6 +79,37 @@ async function readSpec({ system, config }: Context, request: ServiceRequest): P
     cwd: system.cwd,
     home: resolve(system.cwd, config.home),
     account: userInfo().username,
+  }
+}
+
+/** Reads `relay`, or `daemon` and its name, and the options after them. @throws {ChatError} USAGE, INVALID_NAME */
+function readWords(words: readonly string[]) {
+  const first = words.findIndex((word) => word.startsWith("-"))
+  const operands = first < 0 ? words : words.slice(0, first)
+  const [kind = "relay", name = "default"] = operands
+  const most = kind === "daemon" ? 2 : 1
+  if ((kind !== "relay" && kind !== "daemon") || operands.length > most) {
+    throw new ChatError(
+      "USAGE",
+      `${JSON.stringify(operands[most] ?? kind)}: expected relay, or daemon NAME`,
+      {
+        hint: "put options of the relay or daemon after --",
+      },
+    )
+  }
+  return { kind, name: parseInstanceName(name), given: words.slice(operands.length) } as const
+}
+
+/** Finds a misspelled option now, not in the log of a service that does not start. @throws {ChatError} USAGE */
+async function checkFlags({ outline }: Context, command: string, words: readonly string[]): Promise<void> {
+  const options = (await outline()).find(({ name }) => name === command)?.options ?? []
+  const known = options.map(({ flag }) => `--${flag}`)
+  for (const word of words) {
+    const [flag = ""] = word.split("=", 1)
+    if (!flag.startsWith("--") || known.includes(flag)) continue
+    const [near] = closestNames(flag, known)
+    const hint = near === undefined ? `see: agentchat ${command} --help` : `did you mean ${near}?`
+    throw new ChatError("USAGE", `${command}: unknown option "${flag}"`, { hint })
   }
 }
 
