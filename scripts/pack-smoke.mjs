@@ -40,6 +40,7 @@ async function checkPackage() {
   await check("satisfies publint", () => satisfyPublint(tarball))
   await check("pins what a user installs", () => checkPins(tarball))
   await check("installs", () => install(tarball, folder))
+  await check("has the files of the web page", checkPage)
   await check("is imported as a library", importLibrary)
   await check("carries types that stand alone", checkTypes)
 }
@@ -66,6 +67,15 @@ async function check(claim, verify) {
     throw new Error(`it does not hold that the program ${claim}`, { cause })
   }
   console.log(`  ${claim}`)
+}
+
+/** The web page is read from the package when `agentchat web` starts. */
+function checkPage() {
+  const page = join(folder, "node_modules", "agentchat", "dist", "src", "web", "page")
+  const missing = ["index.html", "main.js", "style.css", "icon.svg", "words/en.json", "words/zh.json"].filter(
+    (name) => !existsSync(join(page, name)),
+  )
+  if (missing.length > 0) throw new Error(`without ${missing.join(", ")}`)
 }
 
 /**

@@ -245,9 +245,14 @@ export class TalkView {
       h(
         "div",
         { class: "row under" },
-        stagesOf(message),
+        isMine && stagesOf(message),
         replies > 0 && button(repliesText(replies), () => this.#showThread(id), "quiet"),
-        app.state.me.canWrite && button(t("do.reply"), () => this.#reply(id), "quiet reply"),
+      ),
+      h(
+        "div",
+        { class: "row tools" },
+        !isMine && stagesOf(message),
+        app.state.me.canWrite && button(t("do.reply"), () => this.#reply(id), "quiet"),
       ),
     )
   }
@@ -403,7 +408,7 @@ function stagesOf({ isMine, stages, seq, ts, conversation }) {
     evidence.push([each, nameOf(by), at, [method, reason].filter(Boolean).join(", ")])
   return h(
     "details",
-    { class: `stage stage-${state} ${isMine ? "" : "faint"}` },
+    { class: `stage stage-${state}` },
     h("summary", {}, label),
     h(
       "ul",

@@ -1,0 +1,115 @@
+// The web page with 10,000 messages and 200 agents: first paint, the time of an update, memory over 50,000 updates.
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { chromium } from "playwright-core"
+import { importBuilt } from "./kit/built.mjs"
+import { withCleanup } from "./kit/children.mjs"
+import { sleep } from "./kit/clock.mjs"
+import { startRelay } from "./kit/relay.mjs"
+import { median } from "./kit/statistics.mjs"
+
+const messages = 10_000
+const agents = 200
+const visits = 5
+const updates = 50_000
+const updatesAtOnce = 500
+const mebibyte = 2 ** 20
+
+setFlagsFromString("--expose-gc")
+const collect = /** @type {() => void} */ (runInNewContext("gc"))
+
+/** @returns {Promise<import("./kit/report.mjs").Report>} */
+export async function run() {
+  return withCleanup(async (defer) => {
+    const { url } = await startRelay(defer)
+    const { AgentChatClient } = /** @type {typeof import("../src/index.js")} */ (
+      await importBuilt("index.js")
+    )
+    const { WebServer } = /** @type {typeof import("../src/web/web-server.js")} */ (
+      await importBuilt("web/web-server.js")
+    )
+    const speakers = Array.from(
+      { length: agents },
+      (_, n) => new AgentChatClient({ server: url, name: `agent-${n}` }),
+    )
+    for (const speaker of speakers) await speaker.connect()
+    defer(async () => {
+      for (const speaker of speakers) await speaker.disconnect()
+    })
+    await speakers[0]?.join("#general")
+    const person = new AgentChatClient({ server: url, name: "anna" })
+    const options = { client: person, relayUrl: url, identity: undefined, name: "anna", positions: undefined }
+    const { systemClock: clock } = /** @type {typeof import("../src/base/clock.js")} */ (
+      await importBuilt("base/clock.js")
+    )
+    const where = { host: "127.0.0.1", port: 0, clock, log: console.error }
+    const web = await WebServer.start({ ...options, ...where })
+    defer(() => web.close())
+    for (let n = 0; n < messages; n++) await speakers[n % agents]?.send("#general", `message number ${n}`)
+    const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags })
+    defer(() => browser.close())
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    await page.goto(web.link)
+    const paints = []
+    for (let visit = 0; visit < visits; visit++) {
+      await page.goto(web.url)
+      await page.locator(".message").first().waitFor()
+      paints.push(
+        Number(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")),
+      )
+    }
+    const times = []
+    for (let n = 0; n < 30; n++) {
+      const text = `update ${n} of the page`
+      const seen = page.evaluate(
+        `new Promise((done) => { const look = () => document.querySelector(".message:last-child .text")?.textContent === ${JSON.stringify(text)} ? done(Date.now()) : requestAnimationFrame(look); look() })`,
+      )
+      await sleep(20)
+      const sentMs = Date.now()
+      await speakers[n % agents]?.send("#general", text)
+      times.push(Number(await seen) - sentMs)
+    }
+    const session = await context.newCDPSession(page)
+    const heaps = async () => {
+      collect()
+      await session.send("HeapProfiler.collectGarbage")
+      const used = await page.evaluate("performance.memory.usedJSHeapSize")
+      const nodes = await page.evaluate("document.querySelectorAll('*').length")
+      return [process.memoryUsage().heapUsed, Number(used), Number(nodes)]
+    }
+    const rows = []
+    for (let done = 0; done <= updates; done += updatesAtOnce) {
+      if (done % (updates / 2) === 0) {
+        const [server = 0, browserHeap = 0, nodes = 0] = await heaps()
+        rows.push([
+          `after ${done.toLocaleString("en")} updates`,
+          (server / mebibyte).toFixed(1),
+          (browserHeap / mebibyte).toFixed(1),
+          String(nodes),
+        ])
+      }
+      await Promise.all(
+        Array.from({ length: updatesAtOnce }, (_, n) =>
+          speakers[n % agents]?.send("#general", `line ${done + n}`),
+        ),
+      )
+    }
+    const sorted = times.sort((a, b) => a - b)
+    return {
+      goal: "first paint within 1 s, an update within 100 ms, memory flat over 50,000 updates",
+      notes: [
+        `${messages.toLocaleString("en")} messages of ${agents} agents; first paint ${median(paints).toFixed(0)} ms (median of ${visits})`,
+        `an update, from the sender's call until it is on the page: ${median(sorted)} ms, at most ${sorted.at(-1)} ms (${times.length} times)`,
+      ],
+      tables: [
+        {
+          caption: "What is in use after garbage collection",
+          columns: ["", "server and 200 clients, heap (MiB)", "page, heap (MiB)", "elements of the page"],
+          rows,
+        },
+      ],
+    }
+  })
+}
