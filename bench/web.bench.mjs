@@ -60,17 +60,9 @@ export async function run() {
         Number(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")),
       )
     }
-    const times = []
-    for (let n = 0; n < 30; n++) {
-      const text = `update ${n} of the page`
-      const seen = page.evaluate(
-        `new Promise((done) => { const look = () => document.querySelector(".message:last-child .text")?.textContent === ${JSON.stringify(text)} ? done(Date.now()) : requestAnimationFrame(look); look() })`,
-      )
-      await sleep(20)
-      const sentMs = Date.now()
-      await speakers[n % agents]?.send("#general", text)
-      times.push(Number(await seen) - sentMs)
-    }
+    const send = (/** @type {number} */ n, /** @type {string} */ text) =>
+      speakers[n % agents]?.send("#general", text) ?? Promise.resolve()
+    const times = await timeUpdates(page, send)
     const session = await context.newCDPSession(page)
     const heaps = async () => {
       collect()
@@ -90,18 +82,14 @@ export async function run() {
           String(nodes),
         ])
       }
-      await Promise.all(
-        Array.from({ length: updatesAtOnce }, (_, n) =>
-          speakers[n % agents]?.send("#general", `line ${done + n}`),
-        ),
+      await Promise.all(Array.from({ length: updatesAtOnce }, (_, n) => send(n, `line ${done + n}`))),
       )
     }
-    const sorted = times.sort((a, b) => a - b)
-    return {
+        return {
       goal: "first paint within 1 s, an update within 100 ms, memory flat over 50,000 updates",
       notes: [
         `${messages.toLocaleString("en")} messages of ${agents} agents; first paint ${median(paints).toFixed(0)} ms (median of ${visits})`,
-        `an update, from the sender's call until it is on the page: ${median(sorted)} ms, at most ${sorted.at(-1)} ms (${times.length} times)`,
+        `an update, from the sender's call until it is on the page: ${median(times)} ms, at most ${Math.max(...times)} ms (${times.length} times)`,
       ],
       tables: [
         {
@@ -112,4 +100,25 @@ export async function run() {
       ],
     }
   })
+}
+
+/**
+ * Measures the time from the call that sends a message until it is the last one on the page.
+ * @param {import("playwright-core").Page} page
+ * @param {(n: number, text: string) => Promise<unknown>} send
+ * @returns {Promise<number[]>} milliseconds
+ */
+async function timeUpdates(page, send) {
+  const times = []
+  for (let n = 0; n < 30; n++) {
+    const text = `update ${n} of the page`
+    const last = `document.querySelector(".message:last-child .text")?.textContent`
+    const look = `const look = () => ${last} === ${JSON.stringify(text)} ? done(Date.now()) : requestAnimationFrame(look)`
+    const seen = page.evaluate(`new Promise((done) => { ${look}; look() })`)
+    await sleep(20)
+    const sentMs = Date.now()
+    await send(n, text)
+    times.push(Number(await seen) - sentMs)
+  }
+  return times
 }

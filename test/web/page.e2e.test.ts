@@ -228,8 +228,9 @@ describe.runIf(hasProgram("chromium"))("the page in a browser", () => {
     await expect.poll(() => page.locator(".message").count()).toBe(100)
     await page.keyboard.press("2")
     await expect.poll(() => page.locator(".agent").count()).toBeGreaterThan(0)
+    await page.keyboard.press("1")
+    await expect.poll(() => page.locator(".message").count()).toBe(100)
     for (let times = 0; times < 4; times++) {
-      await page.keyboard.press("1")
       const shown = await page.locator(".message").count()
       await page.locator("button.older").click()
       await expect

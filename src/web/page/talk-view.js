@@ -248,13 +248,16 @@ export class TalkView {
         isMine && stagesOf(message),
         replies > 0 && button(repliesText(replies), () => this.#showThread(id), "quiet"),
       ),
-      h(
-        "div",
-        { class: "row tools" },
-        !isMine && stagesOf(message),
-        app.state.me.canWrite && button(t("do.reply"), () => this.#reply(id), "quiet"),
-      ),
+      this.#toolsOf(message),
     )
+  }
+
+  /** The stage of a message of others, and its answer: shown for the message that a person looks at. @param {MessageRow} message */
+  #toolsOf(message) {
+    const stage = !message.isMine && stagesOf(message)
+    const { canWrite } = app.state.me
+    const reply = canWrite && button(t("do.reply"), () => this.#reply(message.id), "quiet")
+    return h("div", { class: "row tools" }, stage, reply)
   }
 
   /** The beginning of the message that another one answers. @param {string} id */
