@@ -82,10 +82,9 @@ export async function run() {
           String(nodes),
         ])
       }
-      await Promise.all(Array.from({ length: updatesAtOnce }, (_, n) => send(n, `line ${done + n}`))),
-      )
+      await Promise.all(Array.from({ length: updatesAtOnce }, (_, n) => send(n, `line ${done + n}`)))
     }
-        return {
+    return {
       goal: "first paint within 1 s, an update within 100 ms, memory flat over 50,000 updates",
       notes: [
         `${messages.toLocaleString("en")} messages of ${agents} agents; first paint ${median(paints).toFixed(0)} ms (median of ${visits})`,
