@@ -9,7 +9,6 @@ import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
 import type { Address } from "../../protocol/names.js"
-import { humanRole, isQuestion } from "../../protocol/questions.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { notePrintedAnswer } from "../daemon/printed-answers.js"
@@ -265,7 +264,7 @@ async function sendThroughDaemon(
   const deadlineMs = clock.monotonic() + timeoutMs
   const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
   const hasProof = ({ answer }: Members) => isPlain(answer) && answer["verified"] === true
-  const delivery = new Delivery(frame.to, wanted, isAsked(frame) ? hasProof : undefined)
+  const delivery = new Delivery(frame.to, wanted, (await isAsked(frame)) ? hasProof : undefined)
   const readNewLines = wanted === "answered" ? await openInbox(paths) : () => []
   const request = new OutboxRequest(paths, frame, clock, newLineId(context.system))
   try {
@@ -334,7 +333,8 @@ async function sendOnSession(
 ): Promise<number> {
   const { frame, wanted, timeoutMs } = request
   let hasProof: (message: Members) => boolean = () => false
-  const delivery = new Delivery(frame.to, wanted, isAsked(frame) ? (message) => hasProof(message) : undefined)
+  const isSigned = await isAsked(frame)
+  const delivery = new Delivery(frame.to, wanted, isSigned ? (message) => hasProof(message) : undefined)
   const { clock } = context
   const deadlineMs = clock.monotonic() + timeoutMs
   const timeLeft = () => Math.max(0, deadlineMs - clock.monotonic())
@@ -343,7 +343,7 @@ async function sendOnSession(
     context,
     choice,
     async (connection, identity) => {
-      if (isAsked(frame)) hasProof = await makeProofCheck(frame, connection.welcome.server_id)
+      if (isSigned) hasProof = await makeProofCheck(frame, connection.welcome.server_id)
       if (wanted === "answered" && frame.to.startsWith("#")) {
         await connection.request({ type: "JOIN", channel: frame.to }, timeoutMs)
       }
@@ -395,8 +395,10 @@ async function openCheck({ io }: Context, { welcome }: Connection, identity: Ide
 }
 
 /** Reports whether the answer to a message is signed. */
-function isAsked({ to, ...frame }: ClientFrame<"MSG">): boolean {
-  return to.startsWith("+") && isQuestion(frame, to.slice(1))
+async function isAsked({ to, ...frame }: ClientFrame<"MSG">): Promise<boolean> {
+  if (!to.startsWith("+")) return false
+  const { isQuestion } = await import("../../protocol/questions.js")
+  return isQuestion(frame, to.slice(1))
 }
 
 /** Returns the check of the answer's signature. */
@@ -515,7 +517,7 @@ function unreachedError({ frame, timeoutMs }: DeliveryRequest, delivery: Deliver
 }
 
 function isForPeople(to: Address): boolean {
-  return to.slice(1).toLowerCase() === humanRole
+  return to.toLowerCase() === "+human"
 }
 
 function describeState({ stages, state }: Delivery, to: Address): string {
