@@ -1,4 +1,4 @@
-/** What a person does at the page: each action is one or two messages to the relay. */
+/** Actions of a person at the page: each is one or two messages to the relay. */
 import { randomUUID } from "node:crypto"
 import type { Clock } from "../base/clock.js"
 import { isPlain, omitUndefined } from "../base/plain.js"
@@ -24,7 +24,7 @@ import {
 import type { Model } from "./model.js"
 import type { RelayFeed } from "./relay-feed.js"
 
-/** What the actions use. */
+/** The services that actions use. */
 export interface ActionContext {
   readonly client: AgentChatClient
   readonly model: Model

@@ -23,7 +23,7 @@ interface PageQuery {
   readonly limit?: number | undefined
 }
 
-/** What the page asks for is answered from the model, and from the relay where that ends. */
+/** Answers from the model, and from the relay where that ends. */
 export class History {
   readonly #client: AgentChatClient
   readonly #model: Model

@@ -19,7 +19,7 @@ const mailboxesPerLook = 10
 /** Pages of deals read at one look. */
 const dealPages = 20
 
-/** What the feed reads from and writes to. */
+/** The source of a feed, and where it writes. */
 export interface FeedOptions {
   readonly client: AgentChatClient
   /** Address of the relay, as it is shown. */

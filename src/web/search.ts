@@ -2,7 +2,7 @@
 import { parseDuration } from "../base/duration.js"
 import type { MessageRow } from "./shapes.js"
 
-/** What is searched for. Texts are in lower case. */
+/** A parsed search. Texts are in lower case. */
 export interface Search {
   readonly words: readonly string[]
   readonly from?: string

@@ -176,7 +176,7 @@ export interface RatingRow {
   readonly points: readonly { readonly ts: number; readonly rating: number }[]
 }
 
-/** What a person has to look at. `facts` fill the text of its kind in the files of words. */
+/** An entry of the lane of what waits for a person. `facts` fill the text of its kind in the files of words. */
 export interface Need {
   /** Stays the same while it lasts. */
   readonly id: string
@@ -220,7 +220,7 @@ export interface PageState {
   readonly ratings: readonly RatingRow[]
 }
 
-/** What has changed: rows by id for agents and conversations, the whole of anything else. */
+/** Changes since the last event: rows by id for agents and conversations, the whole of anything else. */
 export type Change = Partial<PageState> & {
   readonly now: number
   readonly goneAgents?: readonly string[]

@@ -243,7 +243,7 @@ export class WebServer {
   #openStream(request: IncomingMessage, response: ServerResponse): void {
     const { "last-event-id": lastId } = request.headers
     response.writeHead(200, { "Content-Type": "text/event-stream" })
-    // What is gathered belongs to the events before the state.
+    // Changes that are gathered belong to the events before the state.
     this.#flush()
     const state = () => JSON.stringify({ now: this.#options.clock.now(), ...this.model.snapshot() })
     if (!this.#stream.add(response, typeof lastId === "string" ? lastId : undefined, state)) response.end()

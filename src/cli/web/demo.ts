@@ -27,7 +27,7 @@ interface Actor {
   readonly identity: Identity
 }
 
-/** What the script acts on. */
+/** The agents of the script, and its surroundings. */
 interface Scene {
   readonly clock: Clock
   readonly actors: Readonly<Record<Name, Actor>>
@@ -93,7 +93,7 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<n
   }
 }
 
-/** What the agents say of themselves. */
+/** Roles and cards of the agents. */
 const casts: Readonly<Record<Name, { readonly role?: string; readonly card: object }>> = {
   ada: { card: { description: "Plans the release and hands out the work" } },
   bo: { card: { description: "Writes the code; TypeScript and SQL" } },
@@ -103,7 +103,7 @@ const casts: Readonly<Record<Name, { readonly role?: string; readonly card: obje
 
 type Step = (scene: Scene) => Promise<unknown>
 
-/** What a later step needs of an earlier one. */
+/** Ids of messages that a later step answers, by note. */
 const noted = new Map<string, string>()
 
 function say(

@@ -13,7 +13,7 @@ import { ExitStatus } from "../exit-status.js"
 /** Port of the page. */
 export const defaultWebPort = 7799
 
-/** What is served, and where. */
+/** A page to serve, and where. */
 export interface PageOptions {
   readonly client: AgentChatClient
   readonly relayUrl: string

@@ -113,7 +113,7 @@ export class AgentsView {
   }
 }
 
-/** What a row shows. @param {AgentRow} agent */
+/** Returns everything that a row shows, as one text. @param {AgentRow} agent */
 function markOf({ tokens, ...agent }) {
   const { isOperator, canWrite } = app.state.me
   return JSON.stringify([

@@ -1,4 +1,4 @@
-// What all parts of the page share: the state, the requests to the server, the time.
+// Shared by all parts of the page: the state, the requests to the server, the time.
 import { h } from "./dom.js"
 import { span, t } from "./words.js"
 
@@ -20,7 +20,7 @@ export const emptyState = {
   ratings: [],
 }
 
-/** What the page shows. */
+/** The state that is shown, and the place in it. */
 export const app = {
   state: emptyState,
   /** True while the page gets changes. */
@@ -74,7 +74,7 @@ function showTime(element) {
 class Refusal extends Error {}
 
 /**
- * What the server answers, by path.
+ * The answers of the server, by path.
  * @typedef {object} Answers
  * @property {{ messages: MessageRow[], more: boolean }} messages
  * @property {{ messages: MessageRow[], more: boolean }} search

@@ -59,7 +59,7 @@ export function replace(element, ...children) {
 
 /** @typedef {{ readonly element: HTMLElement, readonly mark: string }} Shown */
 
-/** What each list shows. @type {WeakMap<Element, Map<string, Shown>>} */
+/** The elements of each list, by key. @type {WeakMap<Element, Map<string, Shown>>} */
 const lists = new WeakMap()
 
 /**

@@ -18,7 +18,7 @@ export class GuardsView {
   #list = h("ol", { class: "rows guards" })
   #rest = h("div")
   #agent = ""
-  /** What is counted for the chosen agent. @type {readonly GuardRow[]} */
+  /** Counts of the chosen agent. @type {readonly GuardRow[]} */
   #rows = []
   element = h(
     "section",

@@ -50,7 +50,7 @@ export function button(text, onPress, kind = "") {
   return h("button", { type: "button", class: kind, click: onPress }, text)
 }
 
-/** What a view shows when there is nothing. @param {string} key - of the words */
+/** A line for a view without rows. @param {string} key - of the words */
 export function empty(key) {
   return h("p", { class: "empty" }, t(key))
 }
