@@ -69,6 +69,7 @@ const mayImportWithin = {
   daemon: {
     files: [],
     inbox: ["files"],
+    hooks: [".", "files", "inbox"],
     guards: [".", "inbox", "session"],
     outbox: ["files", "delivery", "guards"],
     delivery: ["files", "inbox", "outbox", "guards", "session", "wake"],

@@ -16,6 +16,7 @@ const sections = {
     demo: ["show the web page with four scripted agents", () => import("./commands/demo.js")],
     store: ["back up, restore, verify or export a relay's data", () => import("./commands/store.js")],
     service: ["run a relay or a daemon with systemd or launchd", () => import("./commands/service.js")],
+    webhooks: ["show or deliver again what a webhook did not take", () => import("./commands/webhooks.js")],
     daemon: ["run, list or stop daemons", () => import("./commands/daemon.js")],
   }),
   "Messages and tasks": section({

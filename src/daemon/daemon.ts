@@ -5,7 +5,7 @@ import { signAnswer } from "../identity/answer-signature.js"
 import { signClaim } from "../identity/claim-signature.js"
 import { defaultClaimSeconds } from "../protocol/claims.js"
 import type { ClientMessage } from "../protocol/client-messages.js"
-import type { ChatError } from "../protocol/errors.js"
+import { ChatError } from "../protocol/errors.js"
 import { signatureSkewMs } from "../protocol/limits.js"
 import type { ServerMessage, ServerType } from "../protocol/server-messages.js"
 import { isVerb, type Verb } from "../protocol/verbs.js"
@@ -23,6 +23,7 @@ import type { DaemonPaths } from "./files/paths.js"
 import { describeProcess } from "./files/process-record.js"
 import { ActiveStops } from "./guards/active-stops.js"
 import { CircuitBreaker, workingDirectoryOf } from "./guards/circuit-breaker.js"
+import type { InboxConsumer } from "./hooks/inbox-consumer.js"
 import type { DurableBatch } from "./inbox/group-commit.js"
 import { Inbox } from "./inbox/inbox.js"
 import { noticeLine } from "./inbox/message-to-line.js"
@@ -78,6 +79,9 @@ export class Daemon {
   /** Undefined for an ephemeral daemon and with `compat`. */
   readonly #deals: Deals | undefined
   readonly #claims: ClaimMirror
+  readonly #paths: DaemonPaths
+  #hooks: readonly InboxConsumer[] = []
+  #isStopped = false
   /** Set when an accepted line changed the state, until that is saved. */
   #isStateChanged = false
 
@@ -87,6 +91,7 @@ export class Daemon {
    */
   constructor(paths: DaemonPaths, options: DaemonOptions, host: DaemonHost) {
     const { clock } = host
+    this.#paths = paths
     this.#options = options
     this.#host = host
     this.#log = new EventLog(paths.log, clock, options.log)
@@ -155,7 +160,27 @@ export class Daemon {
     this.#log.write(`start: ${this.#options.nick} to ${this.#options.server}`)
     // Errors are reported by onLost.
     this.#session.connect().catch(() => {})
+    this.#openHooks().catch((error: unknown) => {
+      if (!(error instanceof ChatError)) throw error
+      this.#status.setProblem("hooks", error)
+    })
     this.#publish()
+  }
+
+  /** @throws {ChatError} FILE_FAILED, BAD_IDENTITY */
+  async #openHooks(): Promise<void> {
+    const { on_message: command, webhook, notify } = this.#options
+    if ((command ?? webhook ?? notify) === undefined) return
+    const { openHooks } = await import("./hooks/open-hooks.js")
+    if (this.#isStopped) return
+    this.#hooks = openHooks(this.#options, {
+      paths: this.#paths,
+      clock: this.#host.clock,
+      lastSeq: this.#inbox.lastSeq,
+      self: () => this.agentId ?? "",
+      log: (line) => this.#log.write(line, "warn"),
+    })
+    for (const hook of this.#hooks) hook.poke()
   }
 
   /**
@@ -173,6 +198,8 @@ export class Daemon {
     }
     await closed
     this.#deals?.close()
+    this.#isStopped = true
+    for (const hook of this.#hooks) hook.close()
     this.#bell.close()
     await this.#inbox.close(isHomeOurs)
     this.#outbox.close(isHomeOurs)
@@ -196,6 +223,7 @@ export class Daemon {
     this.#deals?.sweep()
     this.#approvals.sweep()
     this.#claims.sweep()
+    for (const hook of this.#hooks) hook.poke()
     this.#checkReaders()
     this.#wakeProblems.attempt("echoes", "read", () => this.#bell.sweep())
     this.#save()
@@ -416,6 +444,7 @@ export class Daemon {
     this.#deals?.onDurable(batch.msgIds)
     this.#receipts.confirm(batch)
     this.#bell.onDurable()
+    for (const hook of this.#hooks) hook.poke()
   }
 
   #onJoined(failures: JoinFailures | undefined): void {

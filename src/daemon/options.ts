@@ -44,6 +44,12 @@ export interface DaemonStart {
   readonly approve_deals?: boolean
   /** Breaker limits that are stricter than the defaults. */
   readonly guards?: Partial<BreakerLimits>
+  /** A shell command that gets each new line. */
+  readonly on_message?: string
+  /** An address that each new line is sent to. */
+  readonly webhook?: string
+  /** True to show a notice on the desktop when something needs the agent. */
+  readonly notify?: boolean
   /** How daemon.log is written. */
   readonly log?: LogStyle
 }
@@ -52,7 +58,17 @@ export interface DaemonStart {
 export interface DaemonOptions
   extends Pick<
     DaemonStart,
-    "server" | "role" | "card" | "compat" | "echo" | "approve_deals" | "guards" | "log"
+    | "server"
+    | "role"
+    | "card"
+    | "compat"
+    | "echo"
+    | "approve_deals"
+    | "guards"
+    | "log"
+    | "on_message"
+    | "webhook"
+    | "notify"
   > {
   readonly name: InstanceName
   readonly nick: Nick

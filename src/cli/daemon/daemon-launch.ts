@@ -42,6 +42,9 @@ export interface DaemonChoice {
   readonly echo: boolean
   readonly "approve-deals"?: boolean
   readonly compat: boolean
+  readonly "on-message"?: string | undefined
+  readonly webhook?: string | undefined
+  readonly notify?: boolean
   readonly "log-format"?: LogStyle["format"]
   readonly "log-level"?: LogStyle["level"]
 }
@@ -74,6 +77,10 @@ export async function daemonStart(
   const card = choice.card === undefined ? undefined : await readCard(resolve(system.cwd, choice.card))
   const guards = await readGuards(context, choice.guards)
   const { "log-format": format, "log-level": level } = choice
+  const webhook =
+    choice.webhook === undefined
+      ? undefined
+      : (await import("../../daemon/hooks/webhook.js")).checkWebhookUrl(choice.webhook)
   const log = (format ?? level) === undefined ? undefined : omitUndefined({ format, level })
   return {
     name,
@@ -82,7 +89,17 @@ export async function daemonStart(
     ephemeral,
     echo,
     ...(choice["approve-deals"] === true && { approve_deals: true }),
-    ...omitUndefined({ identity, channels, role, card, guards, log }),
+    ...omitUndefined({
+      identity,
+      channels,
+      role,
+      card,
+      guards,
+      log,
+      on_message: choice["on-message"],
+      webhook,
+    }),
+    ...(choice.notify === true && { notify: true }),
   }
 }
 

@@ -55,6 +55,10 @@ export interface DaemonPaths {
   readonly echoes: string
   /** Claims of files, as the relay has them. */
   readonly claims: string
+  /** The address of the webhook, the secret that signs, and what could not be delivered. */
+  readonly webhook: string
+  readonly webhookSecret: string
+  readonly webhookDead: string
   readonly identity: string
   /** Shared by all daemons of the directory, as `receipts` is. */
   readonly sessions: string
@@ -122,6 +126,9 @@ function instancePaths(dir: string, name: InstanceName, atRoot: (file: string) =
     record: at("daemon.json"),
     cursors: at("cursors"),
     claims: at("claims.json"),
+    webhook: at("webhook.json"),
+    webhookSecret: at("webhook.secret"),
+    webhookDead: at("webhook.dead.jsonl"),
     waits: at("waits"),
     echoes: at("echoes"),
     identity: name === "default" ? atRoot("identity.json") : at("identity.json"),

@@ -42,6 +42,9 @@ const daemonStart = object({
   echo: boolean,
   approve_deals: optional(boolean),
   guards: optional(record(string, number(0))),
+  on_message: optional(string),
+  webhook: optional(string),
+  notify: optional(boolean),
   log: optional(object({ format: optional(oneOf(logFormats)), level: optional(oneOf(logLevels)) })),
 })
 const requests: Record<ControlRequest["op"], Schema<unknown>> = {
