@@ -16,6 +16,7 @@ import {
   readBackboneAddress,
   readOperatorsFile,
   readTls,
+  space,
 } from "../input/serve-options.js"
 import {
   closeChoice,
@@ -27,11 +28,9 @@ import {
   rate,
   seconds,
   someText,
-  space,
   wholeNumber,
 } from "../input/values.js"
 import { inheritedSocket, notifyReady } from "../relay/service-manager.js"
-import { serveStoreControl } from "../relay/store-control.js"
 
 const { retainedMessages: maxBuffer, durableMessages } = defaultLimits
 const leaseS = defaultLimits.leaseMs / 1_000
@@ -138,6 +137,7 @@ export const serve = defineCommand({
     system.onHangup(() => void reload(relay, readFiles, log))
     // The other sessions are not at fault.
     system.onUncaught((error) => log(`unexpected error: ${stackOf(error)}`, "error"))
+    const { serveStoreControl } = await import("../relay/store-control.js")
     const controls = await Promise.all(
       relay.spaces.flatMap((one) => (one.data === undefined ? [] : [serveStoreControl(one.data, one, log)])),
     )

@@ -2,7 +2,10 @@
 import { resolve } from "node:path"
 import { readSecretFile } from "../../identity/secret-file.js"
 import { ChatError } from "../../protocol/errors.js"
+import { parseSpaceName, type SpaceName } from "../../protocol/spaces.js"
+import type { Parse } from "../command.js"
 import { readNamedFile, readSmallText } from "./text-source.js"
+import { named } from "./values.js"
 
 /**
  * Returns the URL of a NATS server: the text itself, or for `@FILE` the contents of a file that only its owner can
@@ -95,3 +98,5 @@ export function exposureNote(host: string, isClosed: boolean, hasTls: boolean): 
   ]
   return `other machines reach this relay; ${risks.join("; ")}`
 }
+
+export const space: Parse<SpaceName> = (text, label) => named(label, () => parseSpaceName(text))

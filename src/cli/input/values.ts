@@ -19,7 +19,6 @@ import {
   type RoleRef,
   roleRefPattern,
 } from "../../protocol/names.js"
-import { parseSpaceName, type SpaceName } from "../../protocol/spaces.js"
 import type { Parse } from "../command.js"
 
 /** A text, possibly empty. */
@@ -128,8 +127,6 @@ export const agentRef: Parse<AgentRef> = (text, label) => named(label, () => par
 export const instanceName: Parse<InstanceName> = (text, label) => named(label, () => parseInstanceName(text))
 export const nick: Parse<Nick> = (text, label) => named(label, () => parseNick(text))
 
-export const space: Parse<SpaceName> = (text, label) => named(label, () => parseSpaceName(text))
-
 /** The origin of web pages: a scheme, a host, and a port unless it is the usual one. */
 export const origin: Parse<string> = (text, label) => {
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -149,7 +146,7 @@ export const httpUrl: Parse<string> = (text, label) => {
 export const role: Parse<string> = (text, label) => nick(text, label)
 
 /** Replaces the field name in the error of a name parser by the label. */
-function named<T>(label: string, parse: () => T): T {
+export function named<T>(label: string, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
