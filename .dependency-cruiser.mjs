@@ -61,7 +61,7 @@ const mayImportWithin = {
     tasks: ["wire", "sessions", "delivery", "guards"],
     deals: ["sessions", "roster", "delivery", "guards"],
     claims: ["sessions", "roster"],
-    coordination: [".", "sessions", "channels", "delivery", "guards", "grants"],
+    coordination: [".", "sessions", "roster", "channels", "delivery", "guards", "grants", "moderation"],
     moderation: [".", "sessions", "channels"],
     grants: [".", "moderation", "roster"],
     handlers: [".", "wire", "sessions", "roster", "channels", "delivery", "guards"],

@@ -23,7 +23,7 @@ export interface MessageFacts {
   readonly parts?: readonly unknown[] | undefined
   readonly kind?: string | undefined
   readonly in_reply_to?: string | undefined
-  /** What a task asks for. */
+  /** The form of the answer to a task. */
   readonly choices?: readonly string[] | undefined
   readonly schema?: object | undefined
   readonly default?: string | undefined

@@ -1,7 +1,7 @@
 import type { ClientMessage, ClientType } from "../protocol/client-messages.js"
 import type { ErrorCode } from "../protocol/errors.js"
 
-/** What became of a request. */
+/** The outcome of a request. */
 export type Outcome = "accepted" | "duplicate" | ErrorCode | "INTERNAL"
 
 /** Counts what a relay does. No method gets a name, an id or a text. */

@@ -2,7 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client"
 import type { RelayObserver } from "./observer.js"
 
-/** What is read whenever the metrics are asked for. */
+/** The facts that are read whenever the metrics are asked for. */
 export interface RelayGauges {
   readonly connections: number
   readonly sessions: number

@@ -42,7 +42,7 @@ export function limitsOfSpace(limits: Limits, spaces: number): Limits {
   return own
 }
 
-/** What all spaces of a process share. */
+/** The parts that all spaces of a process share. */
 export interface SharedLimits {
   readonly ipLimiter: IpLimiter
   readonly budgets: SessionBudgets

@@ -51,7 +51,7 @@ export const ask = defineCommand({
     const question = questionOf(target, options, waitMs)
     const frame = { ...(await messageFrame(context, target, text, options)), ...question }
     const expiryMs = (question.ttl_s ?? Number.POSITIVE_INFINITY) * 1_000
-    // Who waits until the expiry waits for its news too.
+    // A wait until the expiry includes the news of it.
     const timeoutMs = expiryMs <= waitMs + 1_000 ? expiryMs + expiryNewsMs : waitMs
     return sendAndWait(context, input, { frame, wanted: "answered", timeoutMs })
   },

@@ -369,7 +369,7 @@ function keepRecord(
   kind: HookKind,
   { isResumed, isGreeted }: { readonly isResumed: boolean; readonly isGreeted: boolean },
 ): SessionRecord {
-  // What was read before the end of a turn is no news of a `wait` in the background.
+  // Lines read before the end of a turn are no news of a `wait` in the background.
   const isWaited = kind === "stop" && doors[record.harness].notification !== undefined
   const read = isWaited ? readUpTo(root.instance(record.agent)) : 0
   const after: SessionRecord = {

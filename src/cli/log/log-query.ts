@@ -19,10 +19,10 @@ import { type RequestOptions, relayRequest } from "../relay/relay-request.js"
 
 /** Kinds of lines that only an inbox has. */
 const lineKinds = ["task", "deal", "invite", "guard"] as const
-/** What `--kind` may name. */
+/** The values of `--kind`. */
 export const searchedKinds = [...messageKinds, ...lineKinds] as const
 
-/** What is looked for. Times are milliseconds since the Unix epoch. */
+/** A search. Times are milliseconds since the Unix epoch. */
 export interface LogQuery {
   readonly from: AgentRef | undefined
   readonly channel: Channel | undefined

@@ -105,7 +105,7 @@ export function describe(members: Members): string {
   return `${start}${from} ${verified ? "verified" : "unverified"}${label}`
 }
 
-/** What {@link describe} says about a line. */
+/** The words of {@link describe} about a line. */
 interface Facts {
   readonly seq: number | undefined
   readonly type: string
