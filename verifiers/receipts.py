@@ -505,12 +505,17 @@ def read_lines(source):
                 raise Invalid("longer than %d bytes" % MAX_DOCUMENT_BYTES)
             items = parse_json(data.decode("utf-8"))
             items = items if isinstance(items, list) else [items]
-            return [Line(source, at + 1, item) for at, item in enumerate(items)], data
+            return without_decisions(Line(source, at + 1, item) for at, item in enumerate(items)), data
         except (UnicodeDecodeError, Invalid):
             return [Line(source, 1)], data
     pieces = enumerate(data.split(b"\n"))
     is_blank = lambda piece: len(piece) <= MAX_LINE_BYTES and not piece.strip(b" \t\r")
-    return [Line.parse(source, at + 1, piece) for at, piece in pieces if not is_blank(piece)], data
+    lines = (Line.parse(source, at + 1, piece) for at, piece in pieces if not is_blank(piece))
+    return without_decisions(lines), data
+
+
+def without_decisions(lines):
+    return [line for line in lines if not line.is_decision]
 
 
 def read_key_lines(source):
@@ -583,7 +588,7 @@ def main(arguments=None):
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     options = parser.parse_args(arguments)
     try:
-        lines = [line for line in read_lines(options.file)[0] if not line.is_decision]
+        lines, _ = read_lines(options.file)
         key_lines = [line for source in options.keys for line in read_key_lines(source)]
     except OSError as error:
         name = shown(str(error.filename))[1:-1] if error.filename else "the input"

@@ -38,7 +38,7 @@ describe.runIf(hasProgram("bash"))("completion in bash", () => {
 
   it("suggests every command, and the options of a given command", () => {
     expect(complete("")).toEqual(expect.arrayContaining([...commandTable.keys()]))
-    expect(complete("se")).toEqual(["serve", "send"])
+    expect(complete("se")).toEqual(["serve", "service", "send"])
     expect(complete("inbox", "--l")).toEqual(["--last"])
     expect(complete("--home", "x", "inbox", "--l")).toEqual(["--last"])
     expect(complete("help", "ident")).toEqual(["identity"])
