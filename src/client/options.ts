@@ -80,7 +80,7 @@ export class IdentitySource {
 
 /** Options of `claimPaths` besides repository and paths. */
 export interface ClaimOptions {
-  /** What you do there, up to 200 characters. */
+  /** Your activity there, up to 200 characters. */
   readonly note?: string
   /** Duration in seconds, up to 86,400 (default 1,800). */
   readonly seconds?: number

@@ -12,8 +12,8 @@ const addressed = ({ to }: { readonly to: Address }): readonly Act[] =>
 const onTask = ({ task }: { readonly task: string }, roleOf: RoleOf): readonly Act[] => serving(roleOf(task))
 
 /**
- * The rights of each message; null if every agent may send it, because it changes nothing for others, or its handler asks:
- * what an agent may not read is left out or does not exist for it, and operators prove themselves.
+ * The rights of each message; null if every agent may send it, because it changes nothing for others, or its handler
+ * asks: hidden things are left out or do not exist for the agent, and operators prove themselves.
  */
 const needs: { readonly [T in ClientType]: Needs<T> | null } = {
   IDENTIFY: null,

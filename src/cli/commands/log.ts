@@ -43,7 +43,7 @@ export const log = defineCommand({
     file: optional("verify: the file to check", someText, "file"),
   },
   options: {
-    grep: value("TEXT", 'words to find, in any order; "in quotes" as they stand', textUpTo(searchLength)),
+    grep: value("TEXT", 'words to find, in any order; "in quotes" as written', textUpTo(searchLength)),
     from: value("@AGENT", "only what an agent sent", agentRef),
     in: value("#CHANNEL", "only messages of a channel", channel),
     thread: value("ID", "only the conversation around a message (its msg_id)", someText),

@@ -11,7 +11,7 @@ import type { Context } from "../context.js"
 import { reportSuccess } from "../exit-status.js"
 import { launchdPlist, marker, type ServiceSpec, systemdUnit } from "./unit-files.js"
 
-/** What a command line of `service` asks for. */
+/** The demand of a command line of `service`. */
 interface ServiceRequest {
   readonly action: "install" | "uninstall" | "status" | "print"
   /** `relay`, or `daemon` and perhaps its name; then options of `serve` or `daemon`. */

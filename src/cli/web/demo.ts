@@ -59,7 +59,7 @@ export async function runDemo(context: Context, options: DemoOptions): Promise<n
   const actorOf = (name: Name): Actor => {
     const identity = identityOf(name)
     const client = new AgentChatClient({ server, name, identity, clock, ...casts[name] })
-    // Whoever listens has read what comes.
+    // A listener has read all that comes.
     client.on("message", () => {})
     return { identity, client }
   }

@@ -7,7 +7,7 @@ import { ReaderCursor } from "../inbox/reader-cursor.js"
 const firstRetryMs = 1_000
 const longestRetryMs = 300_000
 
-/** What became of a line: it is done with, or is to be tried again. */
+/** The outcome for a line: it is done with, or is to be tried again. */
 export type Handled = "done" | "retry"
 
 export interface ConsumerOptions {

@@ -4,7 +4,7 @@ import type { Handled } from "./inbox-consumer.js"
 
 /** Milliseconds after which a command is killed. */
 const commandMs = 600_000
-/** How often a line is tried before it is left out, so that one line does not hold up all others. */
+/** Attempts with a line before it is left out, so that one line does not hold up all others. */
 const maxFailures = 8
 
 /** How a command ended: its exit status, or why it did not run. */

@@ -1,4 +1,4 @@
-/** What a daemon does with lines of its inbox besides writing them: a command, a webhook, a notice on the desktop. */
+/** Actions of a daemon on lines of its inbox besides writing them: a command, a webhook, a notice on the desktop. */
 import { resolve } from "node:path"
 import type { Clock } from "../../base/clock.js"
 import type { DaemonPaths } from "../files/paths.js"

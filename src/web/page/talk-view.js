@@ -370,7 +370,7 @@ export class TalkView {
   }
 }
 
-/** Who says a message, when and why. @param {MessageRow} message */
+/** Author, time and kind of a message. @param {MessageRow} message */
 function headOf({ from, name, ts, seq, kind, verified }) {
   return h(
     "div",
