@@ -105,9 +105,10 @@ export async function openServices(settings: RelaySettings, backbone: Backbone) 
     ...{ limits, clock, log, mailboxes, guards },
   })
 
-  const isGone = (id: AgentId) =>
-    endedKeys.find(id) !== undefined || isShutOut(holderOf(id, roster), { moderation, grants })
-  const claims = await ClaimService.open(backbone, { roster, isGone, limits, clock, log })
+  const authority = { endedKeys, moderation, grants, roster }
+  const claims = await ClaimService.open(backbone, {
+    ...{ roster, isGone: (id) => isGone(id, authority), limits, clock, log },
+  })
 
   const baseUrl = () => settings.httpBase
   const coordination = await CoordinationService.open(backbone, { channels, guards, clock, baseUrl })
@@ -258,6 +259,14 @@ export function endUngranted({ grants, sessions, membership, channels }: Service
       channels.leave(channel, agent)
     }
   }
+}
+
+/** Reports whether an agent will not come back: its key has ended, it is banned, or it has no grant any more. */
+export function isGone(
+  id: AgentId,
+  services: Pick<Services, "endedKeys" | "moderation" | "grants" | "roster">,
+): boolean {
+  return services.endedKeys.find(id) !== undefined || isShutOut(holderOf(id, services.roster), services)
 }
 
 /** Reports whether an agent is banned, or has no grant for a closed relay any more. */

@@ -1,14 +1,15 @@
 import type { ClientHandlers } from "../../protocol/client-messages.js"
-import type { RelaySettings, Services } from "../services.js"
+import { isGone, type RelaySettings, type Services } from "../services.js"
 import type { Session } from "../sessions/session.js"
 
 type TaskMessage = "LIST_TASKS" | "CLAIM" | "EXTEND" | "DONE" | "FAIL"
 
 /** Handles LIST_TASKS and the messages of workers: CLAIM, EXTEND, DONE and FAIL. */
 export function taskHandlers(
-  { tasks, grants }: Pick<Services, "tasks" | "grants">,
+  services: Pick<Services, "tasks" | "grants" | "endedKeys" | "moderation" | "roster">,
   { clock }: RelaySettings,
 ): Pick<ClientHandlers<Session>, TaskMessage> {
+  const { tasks, grants } = services
   const acknowledge = (session: Session, re: string | undefined) =>
     session.send({ type: "ACK", ts: clock.now(), state: "done" }, re)
 
@@ -19,7 +20,11 @@ export function taskHandlers(
     },
 
     async CLAIM(session, { id, task }) {
-      session.send(await tasks.claim(session.agent, task), id)
+      const { agent } = session
+      const claimed = await tasks.claim(agent, task)
+      // Its other tasks were given back before it had this one.
+      if (isGone(agent.id, services)) await tasks.giveUp(agent.id)
+      session.send(claimed, id)
     },
 
     async EXTEND(session, { id, task }) {
