@@ -98,7 +98,7 @@ export function meter(used, limit, label) {
       ...{ class: `meter ${level}`, viewBox: "0 0 100 8", preserveAspectRatio: "none" },
       ...{ role: "img", "aria-label": label },
     },
-    svg("rect", { class: "track", width: 100, height: 8, rx: 2 }),
-    svg("rect", { class: "fill", width: Math.round(part * 100), height: 8, rx: 2 }),
+    svg("rect", { class: "track", width: 100, height: 8 }),
+    svg("rect", { class: "fill", width: Math.round(part * 100), height: 8 }),
   )
 }

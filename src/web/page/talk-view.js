@@ -182,7 +182,7 @@ export class TalkView {
     const row = this.#rowOf()
     const isDirect = this.#key.startsWith("@")
     this.#title.textContent = isDirect ? t("talk.with", { name: nameOf(this.#key) }) : this.#key
-    const count = row?.agents === undefined ? undefined : t("talk.agents", { n: row.agents })
+    const count = row?.agents === undefined ? undefined : agentCount(row.agents)
     const facts = isDirect ? [t("talk.private")] : [row?.description, count]
     this.#about.textContent = facts.filter((fact) => fact !== undefined).join(" · ")
     replace(this.#tools, this.#thread !== "" && button(t("talk.whole"), () => this.#showThread("")))
@@ -391,6 +391,11 @@ function countReplies(messages) {
   const replies = new Map()
   for (const { re } of messages) if (re !== undefined) replies.set(re, (replies.get(re) ?? 0) + 1)
   return replies
+}
+
+/** @param {number} n */
+function agentCount(n) {
+  return t(n === 1 ? "talk.agent" : "talk.agents", { n })
 }
 
 /** @param {number} n */

@@ -66,7 +66,7 @@ export class WorkView {
             {},
             agentLabel(id, name),
             h("strong", {}, number(rating)),
-            h("small", {}, t("ratings.deals", { n: deals })),
+            h("small", {}, t(deals === 1 ? "ratings.deal" : "ratings.deals", { n: deals })),
           ),
         ),
     )
