@@ -2,13 +2,19 @@ import { join } from "node:path"
 import { describe, expect, it } from "vitest"
 import type { Backbone } from "../../src/backbone/backbone.js"
 import { openMemoryBackbone } from "../../src/backbone/memory/memory-backbone.js"
+import { checkMessage, readerOf } from "../../src/client/message-check.js"
+import { signFrame } from "../../src/client/message-signer.js"
 import { signGrant } from "../../src/grants/sign.js"
 import { signClaim } from "../../src/identity/claim-signature.js"
+import { signRequest } from "../../src/identity/http-signature.js"
 import { agentIdOf, formatDidKey } from "../../src/identity/keys.js"
 import { signModeration } from "../../src/identity/moderation.js"
 import { generateKeyPair, type KeyPair } from "../../src/identity/signer.js"
 import { signRevocation } from "../../src/identity/succession.js"
+import { signWakeLease } from "../../src/identity/wake-lease.js"
+import type { ClientFrame } from "../../src/protocol/client-messages.js"
 import { defaultLimits } from "../../src/protocol/limits.js"
+import type { ServerMessage } from "../../src/protocol/server-messages.js"
 import { parseSpaceName } from "../../src/protocol/spaces.js"
 import { limitsOfSpace } from "../../src/server/space.js"
 import { propose } from "../kit/deals.js"
@@ -126,7 +132,115 @@ describe.each(engines)("two spaces in %s", (name, makeOpen) => {
   })
 })
 
+describe("what an agent with one key does in a space", () => {
+  it("stops it there alone, where a guard stops it", async () => {
+    const { relay, a, b } = await start({ guards: {} })
+    const [annA, bobA] = [await a.enterAs(ann, "ann", "#general"), await a.enterAs(bob, "bob", "#general")]
+    const annB = await b.enterAs(ann, "ann", "#general")
+    await b.enterAs(bob, "bob", "#general")
+    const [chiefA, chiefB] = [await a.enterAs(chief, "chief"), await b.enterAs(chief, "chief")]
+    const speak = ({ wire }: TestAgent, content: string) => {
+      relay.clock.advance(2_000)
+      const mentions = [idOf(wire === bobA.wire ? ann : bob)]
+      return wire.ask({ type: "MSG", to: "#general", content, mentions })
+    }
+    let stopped: TestAgent | undefined
+    for (let turn = 0; stopped === undefined && turn < 80; turn++) {
+      const by = turn % 2 === 0 ? bobA : annA
+      const said = await speak(by, `turn ${turn}: ${turn * 7919} ${turn * 104_729}`)
+      if (said.type === "ERROR" && by === annA) stopped = by
+    }
+    expect(await speak(annA, "one more thing")).toMatchObject({ code: "GUARDED" })
+    expect(await speak(annB, "one more thing")).toMatchObject({ type: "ACK" })
+    expect(JSON.stringify(await chiefA.wire.ask({ type: "LIST_GUARDS", stopped: true }))).toContain(idOf(ann))
+    expect(JSON.stringify(await chiefB.wire.ask({ type: "LIST_GUARDS", stopped: true }))).not.toContain(
+      idOf(ann),
+    )
+  })
+
+  it("says nothing of its status, role or wake lease elsewhere", async () => {
+    const { relay, a, b } = await start()
+    const [annA, annB] = [await a.enterAs(ann, "ann"), await b.enterAs(ann, "ann")]
+    const watcher = await b.enterAs(bob, "bob")
+    const now = relay.clock.now()
+    const facts = {
+      method: "claude-socket",
+      latency_ms: 80,
+      proven_ts: now,
+      expires_ts: now + 60_000,
+    } as const
+    const lease = signWakeLease({ aud: annA.welcome.server_id, ...facts }, ann)
+    await annA.wire.ask({ type: "SET_PRESENCE", status: "working", role: "reviewer" })
+    expect(await annA.wire.ask({ type: "SET_WAKE_LEASE", lease })).toMatchObject({ state: "done" })
+    expect(await annB.wire.ask({ type: "SET_WAKE_LEASE", lease })).toMatchObject({
+      code: "VERIFICATION_FAILED",
+    })
+    const entryIn = async ({ wire }: TestAgent) => {
+      const answer = await wire.ask({ type: "LIST_AGENTS", agent: idOf(ann) })
+      return (answer as ServerMessage<"AGENTS">).roster[0]
+    }
+    expect(await entryIn(annA)).toMatchObject({ status: "working", role: "reviewer", wakeable: lease })
+    const elsewhere = await entryIn(watcher)
+    expect(elsewhere?.status).not.toBe("working")
+    expect(elsewhere?.role).not.toBe("reviewer")
+    expect(elsewhere).not.toHaveProperty("wakeable")
+  })
+})
+
+it("a coordination channel of a space is unknown in another, and so is a request that is signed for it", async () => {
+  const { relay, a } = await start()
+  const call = async (space: string, method: string, path: string, json?: object, headers = {}) => {
+    const url = `http://127.0.0.1:${relay.relay.port}${space}/agent-channel${path}`
+    const response = await fetch(url, { method, headers, ...(json && { body: JSON.stringify(json) }) })
+    return { status: response.status, text: await response.text() }
+  }
+  const { id } = JSON.parse((await call("/space/a", "POST", "", {})).text) as { id: string }
+  const event = { kind: "status", payload: { phase: "marker" } }
+  const [aud] = relay.relay.spaces.map(({ serverId }) => serverId)
+  const signedFor = (space: string, path: string) => {
+    const request = {
+      method: "POST",
+      path: `${space}/agent-channel${path}`,
+      body: JSON.stringify(event),
+      aud: aud ?? "",
+    }
+    return { Authorization: signRequest(request, relay.clock.now(), ann) }
+  }
+  const path = `/${id}/event`
+  expect((await call("/space/a", "POST", path, event, signedFor("/space/a", path))).status).toBe(200)
+  for (const space of ["/space/b", "/space/none", ""]) {
+    expect((await call(space, "GET", `/${id}/events`)).status, space).toBe(404)
+    expect((await call(space, "GET", `/${id}`)).status, space).toBe(404)
+    expect((await call(space, "POST", path, event)).status, space).toBe(404)
+  }
+  const { id: idOfB } = JSON.parse((await call("/space/b", "POST", "", {})).text) as { id: string }
+  const pathInB = `/${idOfB}/event`
+  expect((await call("/space/b", "POST", pathInB, event, signedFor("/space/b", pathInB))).status).toBe(401)
+  expect((await call("/space/b", "GET", `/${idOfB}/events`)).text).not.toContain("marker")
+  const { wire } = await a.enter("bob", `#co.${id}`)
+  expect(JSON.stringify(await wire.settle())).toContain("marker")
+})
+
 describe("what is signed for one space", () => {
+  it("is no message of its author in another, whoever passes it on", async () => {
+    const { a, b } = await start()
+    const [author, reader] = [
+      await a.enterAs(ann, "ann", "#general"),
+      await a.enterAs(bob, "bob", "#general"),
+    ]
+    const { welcome: welcomeB } = await b.enterAs(bob, "bob", "#general")
+    const own = { agentId: author.id, keyPair: ann, serverId: author.welcome.server_id }
+    const frame = { type: "MSG", id: "m1", to: "#general", content: "deploy it" } as const
+    author.wire.say(
+      signFrame<ClientFrame<"MSG">>(frame, own as Parameters<typeof signFrame>[1], a.clock.now()),
+    )
+    const message = (await reader.wire.next("MSG")) as ServerMessage<"MSG">
+    expect(checkMessage(message, readerOf(reader.welcome, undefined)).verified).toBe(true)
+    expect(() => checkMessage(message, readerOf(welcomeB, undefined))).toThrow(
+      "its signature is not of this text",
+    )
+  })
+
   it("is refused in another: the proof of a key, a claim, a proposal, an action", async () => {
     const { relay, a, b } = await start()
     const aud = relay.relay.spaces[0]?.serverId ?? ""
