@@ -152,3 +152,8 @@ export function nameOf(id) {
   const { me } = app.state
   return id === me.id ? me.name : (agentOf(id)?.name ?? id.replace(/^@/, ""))
 }
+
+/** Returns the scope of a guard with the names of its agents. @param {string} scope */
+export function scopeText(scope) {
+  return scope.replace(/@[0-9a-f]{16}/g, (id) => `@${nameOf(id)}`)
+}

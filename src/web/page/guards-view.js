@@ -1,5 +1,5 @@
 // Guards: what is used and left, as bars; an operator lifts what is stopped.
-import { act, app, attempt, get, nameOf, notify, timeOf } from "./app.js"
+import { act, app, attempt, get, notify, scopeText, timeOf } from "./app.js"
 import { h, replace, showList } from "./dom.js"
 import { badge, button, empty, meter } from "./parts.js"
 import { sortAgents } from "./store.js"
@@ -72,7 +72,6 @@ function byUse(a, b) {
 /** @param {GuardRow} row */
 function guardItem({ layer, scope, used, limit, tripped, freeTs }) {
   const figures = t("guards.used", { used: number(Math.round(used)), limit: number(limit) })
-  const readable = scope.replace(/@[0-9a-f]{16}/g, (id) => `@${nameOf(id)}`)
   return h(
     "li",
     { class: `guard ${tripped ? "tripped" : ""}` },
@@ -81,7 +80,7 @@ function guardItem({ layer, scope, used, limit, tripped, freeTs }) {
       { class: "line" },
       tripped ? badge(`■ ${t("guards.stopped")}`, "bad") : badge(`○ ${t("guards.open")}`, "good"),
       h("strong", {}, layer),
-      h("span", { class: "scope", title: scope }, readable),
+      h("span", { class: "scope", title: scope }, scopeText(scope)),
       h("span", { class: "figure" }, figures),
       freeTs !== undefined && timeOf(freeTs, "left"),
       tripped && app.state.me.isOperator && button(t("do.reset"), () => void reset(scope), "primary"),

@@ -1,5 +1,5 @@
 // The lane of what waits for the person: always visible, the oldest first.
-import { act, app, attempt, notify, timeOf } from "./app.js"
+import { act, app, attempt, notify, scopeText, timeOf } from "./app.js"
 import { h, replace, showList } from "./dom.js"
 import { answerForm, button } from "./parts.js"
 import { t } from "./words.js"
@@ -56,12 +56,13 @@ export class NeedsLane {
 
   /** @param {Need} need */
   #make(need) {
-    const { kind, facts, sinceTs, text = "" } = need
+    const { kind, facts, scope, sinceTs, text = "" } = need
+    const lineFacts = scope === undefined ? facts : { ...facts, scope: scopeText(scope) }
     const open = h(
       "button",
       { type: "button", class: "need-open", "data-need": need.id, click: () => this.#show(need) },
       h("span", { class: "need-symbol", "aria-hidden": "true" }, symbols[kind] ?? "•"),
-      h("span", { class: "need-line" }, t(`need.${kind}`, facts)),
+      h("span", { class: "need-line" }, t(`need.${kind}`, lineFacts)),
       timeOf(sinceTs),
     )
     const shown = text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text
