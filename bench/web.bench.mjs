@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { chromium } from "playwright-core"
 import { importBuilt } from "./kit/built.mjs"
-import { withCleanup } from "./kit/children.mjs"
+import { startHelper, withCleanup } from "./kit/children.mjs"
 import { sleep } from "./kit/clock.mjs"
 import { startRelay } from "./kit/relay.mjs"
 import { median } from "./kit/statistics.mjs"
@@ -28,15 +28,11 @@ export async function run() {
     const { WebServer } = /** @type {typeof import("../src/web/web-server.js")} */ (
       await importBuilt("web/web-server.js")
     )
-    const speakers = Array.from(
-      { length: agents },
-      (_, n) => new AgentChatClient({ server: url, name: `agent-${n}` }),
-    )
-    for (const speaker of speakers) await speaker.connect()
-    defer(async () => {
-      for (const speaker of speakers) await speaker.disconnect()
-    })
-    await speakers[0]?.join("#general")
+    /** @type {import("./kit/children.mjs").Helper<import("./load/web-speakers.mjs").SpeakersApi>} */
+    const speakers = startHelper(new URL("load/web-speakers.mjs", import.meta.url), defer)
+    const lines = (/** @type {string} */ words, /** @type {number} */ from) =>
+      Array.from({ length: updatesAtOnce }, (_, n) => `${words} ${from + n}`)
+    await speakers.ask("connect", { server: url, agents })
     const person = new AgentChatClient({ server: url, name: "anna" })
     const options = { client: person, relayUrl: url, identity: undefined, name: "anna", positions: undefined }
     const { systemClock: clock } = /** @type {typeof import("../src/base/clock.js")} */ (
@@ -45,7 +41,7 @@ export async function run() {
     const where = { host: "127.0.0.1", port: 0, clock, log: console.error }
     const web = await WebServer.start({ ...options, ...where })
     defer(() => web.close())
-    for (let n = 0; n < messages; n++) await speakers[n % agents]?.send("#general", `message number ${n}`)
+    for (let n = 0; n < messages; n += updatesAtOnce) await speakers.ask("say", lines("message number", n))
     const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags })
     defer(() => browser.close())
@@ -60,9 +56,7 @@ export async function run() {
         Number(await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")),
       )
     }
-    const send = (/** @type {number} */ n, /** @type {string} */ text) =>
-      speakers[n % agents]?.send("#general", text) ?? Promise.resolve()
-    const times = await timeUpdates(page, send)
+    const times = await timeUpdates(page, (text) => speakers.ask("say", [text]))
     const session = await context.newCDPSession(page)
     const heaps = async () => {
       collect()
@@ -82,7 +76,7 @@ export async function run() {
           String(nodes),
         ])
       }
-      await Promise.all(Array.from({ length: updatesAtOnce }, (_, n) => send(n, `line ${done + n}`)))
+      await speakers.ask("say", lines("line", done))
     }
     return {
       goal: "first paint within 1 s, an update within 100 ms, memory flat over 50,000 updates",
@@ -93,7 +87,7 @@ export async function run() {
       tables: [
         {
           caption: "What is in use after garbage collection",
-          columns: ["", "server and 200 clients, heap (MiB)", "page, heap (MiB)", "elements of the page"],
+          columns: ["", "server, heap (MiB)", "page, heap (MiB)", "elements of the page"],
           rows,
         },
       ],
@@ -104,7 +98,7 @@ export async function run() {
 /**
  * Measures the time from the call that sends a message until it is the last one on the page.
  * @param {import("playwright-core").Page} page
- * @param {(n: number, text: string) => Promise<unknown>} send
+ * @param {(text: string) => Promise<unknown>} send
  * @returns {Promise<number[]>} milliseconds
  */
 async function timeUpdates(page, send) {
@@ -116,7 +110,7 @@ async function timeUpdates(page, send) {
     const seen = page.evaluate(`new Promise((done) => { ${look}; look() })`)
     await sleep(20)
     const sentMs = Date.now()
-    await send(n, text)
+    await send(text)
     times.push(Number(await seen) - sentMs)
   }
   return times
