@@ -234,7 +234,7 @@ describe("what is signed for one space", () => {
     author.wire.say(
       signFrame<ClientFrame<"MSG">>(frame, own as Parameters<typeof signFrame>[1], a.clock.now()),
     )
-    const message = (await reader.wire.next("MSG")) as ServerMessage<"MSG">
+    const message = await reader.wire.next("MSG")
     expect(checkMessage(message, readerOf(reader.welcome, undefined)).verified).toBe(true)
     expect(() => checkMessage(message, readerOf(welcomeB, undefined))).toThrow(
       "its signature is not of this text",
