@@ -19,7 +19,7 @@ const api = {
   },
   /** Sends each text by the next agent, all at once. @param {readonly string[]} texts */
   say: async (texts) => {
-    await Promise.all(texts.map((text, n) => speakers[n % speakers.length]?.send("#general", text)))
+    await Promise.all(texts.map(async (text, n) => speakers[n % speakers.length]?.send("#general", text)))
   },
 }
 
