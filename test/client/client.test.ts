@@ -2,10 +2,12 @@ import { once } from "node:events"
 import { join } from "node:path"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { createIdentity, revokeIdentity } from "../../src/identity/identity-file.js"
+import { signerOf } from "../../src/identity/message-signature.js"
 import { AgentChatClient, type AgentChatClientOptions, type ServerMessage } from "../../src/index.js"
 import { until } from "../kit/condition.js"
 import { FakeRelay, type FakeRelayOptions, joined, msg, welcome } from "../kit/fake-relay.js"
 import { newIdentity } from "../kit/identity.js"
+import { newAuthor, signedMsg } from "../kit/signed-message.js"
 import { temporaryDirectory } from "../kit/temporary.js"
 
 async function connect(
@@ -332,6 +334,48 @@ describe("events of AgentChatClient", () => {
     const failed = once(client, "error")
     session.send({ type: "ERROR", code: "LIMIT_REACHED", message: "second" })
     expect(await failed).toMatchObject([{ code: "LIMIT_REACHED", message: "second" }])
+  })
+})
+
+describe("signatures and a client", () => {
+  it("are made by one with an identity, for its relay, and not by one without", async () => {
+    const identity = newIdentity()
+    const { relay, client } = await connect({}, { identity })
+    await client.send("#general", "hi", { id: "m1", kind: "inform" })
+    const [frame] = await (await relay.session()).received("MSG")
+    const { to, ts, sig } = frame?.signed ?? { to: "", ts: 0, sig: "" }
+    const id = `${identity.agentId.slice(1)}.m1`
+    const facts = { aud: "relay-1", from: identity.agentId, id, to, content: "hi", kind: "inform", ts }
+    expect([to, signerOf(facts, sig)]).toEqual(["#general", identity.agentId])
+    const other = await connect()
+    await other.client.send("#general", "hi")
+    const [plain] = await (await other.relay.session()).received("MSG")
+    expect(plain).not.toHaveProperty("signed")
+  })
+
+  it("are checked: a lie is an error, and the events say what is verified", async () => {
+    const author = newAuthor()
+    const { relay, client } = await connect({}, { identity: newIdentity() })
+    const errors: string[] = []
+    const seen: [string, boolean][] = []
+    client.on("error", ({ code }) => errors.push(code))
+    client.on("message", ({ content, verified }) => seen.push([content, verified]))
+    const self = client.agentId ?? ""
+    const honest = signedMsg(author, { to: self, content: "true" })
+    const { signed: _, ...stripped } = signedMsg(author, { to: "#general", content: "bare", id: "m2" })
+    ;(await relay.session()).send(
+      { ...honest, content: "false" },
+      signedMsg(author, { to: "#secret" }, { reader: self }),
+      honest,
+      stripped,
+    )
+    await client.ping()
+    expect(errors).toEqual(["VERIFICATION_FAILED", "VERIFICATION_FAILED"])
+    expect(seen).toEqual([
+      ["true", true],
+      ["bare", false],
+    ])
+    expect((await (await relay.session()).received("RECEIVED"))[0]?.ids).toEqual([honest.msg_id])
   })
 })
 

@@ -1,10 +1,14 @@
 import { describe, expect, it, onTestFinished } from "vitest"
+import { checkMessage } from "../../../src/client/message-check.js"
+import { signFrame } from "../../../src/client/message-signer.js"
+import { agentIdOf } from "../../../src/identity/keys.js"
 import { generateKeyPair } from "../../../src/identity/signer.js"
 import type { ServerMessage } from "../../../src/protocol/server-messages.js"
 import { until } from "../../kit/condition.js"
 import { NatsServer } from "../../kit/nats.js"
 import { enter, startOn } from "../../kit/nats-relays.js"
 import { hasProgram } from "../../kit/requires.js"
+import { newAuthor } from "../../kit/signed-message.js"
 import type { Wire } from "../../kit/wire.js"
 
 const waitMs = 30_000
@@ -40,6 +44,25 @@ describe.runIf(hasProgram("nats-server"))("a channel of relays on one NATS", { t
     expect(await bob.wire.next("MSG")).toMatchObject({ content: "white", seq: after[0] })
     expect(await bob.wire.next("MSG")).toMatchObject({ content: "black", seq: after[1] })
     expect([...before, ...after].sort((a, b) => a - b)).toEqual([...before, ...after])
+  })
+
+  it("carries signatures from relay to relay, and keeps them with mail and history", async () => {
+    const server = await NatsServer.start()
+    onTestFinished(() => server.dispose(), waitMs)
+    const [near, far] = [await startOn(server.url), await startOn(server.url)]
+    const author = newAuthor()
+    const ann = await enter(near, author.keyPair, "ann")
+    const bobKeys = generateKeyPair()
+    const frames = (["#general", agentIdOf(bobKeys.publicKey)] as const).map((to, index) => {
+      const frame = { type: "MSG", id: `a${index}`, to, content: "hi" } as const
+      return signFrame(frame, { ...author, serverId: near.serverId }, Date.now())
+    })
+    for (const frame of frames) expect(await ann.wire.answerTo(frame)).toMatchObject({ type: "ACK" })
+    const bob = await enter(far, bobKeys, "bob")
+    const reader = { serverId: far.serverId, ids: [bob.id], names: ["bob"], isOlder: false }
+    expect(checkMessage(await bob.wire.next("MSG"), reader)).toMatchObject({ to: bob.id, verified: true })
+    bob.wire.say({ type: "JOIN", channel: "#general" })
+    expect(checkMessage(await bob.wire.next("MSG"), reader)).toMatchObject({ replay: true, verified: true })
   })
 
   it.each(["#general", "#kept"])(
