@@ -1,5 +1,6 @@
 /** Formats messages for people and agents. Text of other agents is escaped; one message takes one line. */
 import { formatForTerminal } from "../../base/visible-text.js"
+import { persistentIdPattern } from "../../protocol/names.js"
 import { formatIsoTime, formatMinute, formatTime } from "./time.js"
 
 /** How messages are shown. */
@@ -35,10 +36,10 @@ const describers: Readonly<Record<string, Describe>> = {
   CHANNEL_CHANGED: (event, look) =>
     `${channel(event["channel"], look)} has new settings${describeSettings(event)}`,
   TASK: (task, look) => {
-    const { role, name, from, content, attempt } = task
+    const { role, content, attempt } = task
     const again = typeof attempt === "number" && attempt > 1 ? ` (attempt ${attempt})` : ""
     const head = `${look.colors.bold("task")} ${plain(task["task"])} for +${plain(role)}${again}`
-    return `${head}, from ${agent(name, from, look)}: ${body(content, task, look)}${describeQuestion(task)}`
+    return `${head}, from ${author(task, look)}: ${body(content, task, look)}${describeQuestion(task)}`
   },
   TASK_EXPIRED: (line, { colors }) => {
     const answer =
@@ -104,12 +105,12 @@ export function formatMessage(members: Members, look: Look): string {
 }
 
 function describeMessage(message: Members, look: Look): string {
-  const { to, name, from, replay, self, content, msg_id, parts } = message
+  const { to, replay, self, content, msg_id, parts } = message
   const { colors, printedAnswers } = look
   const marks = `${replay === true ? colors.dim("(earlier) ") : ""}${self === true ? colors.dim("(own) ") : ""}`
   // A direct message from another agent can only be to the reader.
   const isToMe = typeof to === "string" && to.startsWith("@") && self !== true
-  const head = `${marks}${isToMe ? colors.channel("to you:") : channel(to, look)} ${agent(name, from, look)}`
+  const head = `${marks}${isToMe ? colors.channel("to you:") : channel(to, look)} ${author(message, look)}`
   if (typeof msg_id === "string" && printedAnswers?.has(msg_id) === true) {
     return `${head} (the answer that ask has printed): ${shorten(textOf(content), maxKnownAnswer)}`
   }
@@ -172,7 +173,13 @@ function describeGuard(guard: Members, { nowMs }: Look): string {
   return `guard ${plain(layer)} ${plain(verb)} ${where}${end}${detail(reason)}${hint === undefined ? "" : ` (${plain(hint)})`}`
 }
 
-/** Returns the name and the id of an agent. An agent chooses its name freely; only the id is verified. */
+/** Returns the author of a message, and a warning if the key of its id has not signed it. */
+function author({ name, from, verified }: Members, look: Look): string {
+  const isClaimed = verified === false && persistentIdPattern.test(String(from))
+  return `${agent(name, from, look)}${isClaimed ? look.colors.warning(" (unverified)") : ""}`
+}
+
+/** Returns the name and the id of an agent, which chooses its name freely. */
 function agent(name: unknown, id: unknown, { colors }: Look): string {
   return typeof name === "string" && name !== ""
     ? `${colors.bold(plain(name))} ${colors.dim(plain(id))}`

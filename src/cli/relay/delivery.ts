@@ -8,7 +8,7 @@ import type { Identity } from "../../identity/identity-file.js"
 import type { ClientFrame } from "../../protocol/client-messages.js"
 import { ChatError } from "../../protocol/errors.js"
 import { isQuiet } from "../../protocol/message-kinds.js"
-import type { Address } from "../../protocol/names.js"
+import { type Address, persistentIdPattern } from "../../protocol/names.js"
 import type { ServerMessage } from "../../protocol/server-messages.js"
 import type { Context } from "../context.js"
 import { notePrintedAnswer } from "../daemon/printed-answers.js"
@@ -473,6 +473,7 @@ async function report(
   const facts = omitUndefined({ target, expiry })
   const document = { state, to, msg_id, ...facts, ...unserved, ...answered, rungs: stages, reply, via }
   if (delivery.isReached) {
+    if (reply !== undefined) noteUnverified(context, reply)
     const text = reply === undefined ? `${state} ${formatForTerminal(String(msg_id))}` : formatReply(reply)
     return reportSuccess(context, document, text)
   }
@@ -481,6 +482,12 @@ async function report(
   }
   const error = unreachedError(request, delivery, via)
   return reportFailure(context, error, document)
+}
+
+/** Warns of an answer that anybody may have written. An agent without a key cannot sign. */
+function noteUnverified({ io, config }: Context, { from, verified }: Reply): void {
+  if (verified || config.json || !persistentIdPattern.test(from)) return
+  io.note(`the answer is unverified: the key of ${from} has not signed it`)
 }
 
 /** Returns the text of an answer line by line, with control characters escaped. */

@@ -53,6 +53,15 @@ describe("formatMessage", () => {
     expect(formatMessage({ ...message, to: "@bbbbbbbb", self: true }, plain)).toContain("(own) @bbbbbbbb bob")
   })
 
+  it("warns of a message that the key of its sender has not signed", () => {
+    const message = { type: "MSG", name: "eve", to: "#a", content: "hi", ts: noon }
+    const textOf = (more: object) => formatMessage({ ...message, ...more }, { ...plain, nowMs: noon })
+    const keyed = "@7f3a9c0e1b2d4f56"
+    expect(textOf({ from: keyed, verified: false })).toBe(`12:00:00 #a eve ${keyed} (unverified): hi`)
+    expect(textOf({ from: keyed, verified: true })).toBe(`12:00:00 #a eve ${keyed}: hi`)
+    expect(textOf({ from: bob, verified: false })).toBe(`12:00:00 #a eve ${bob}: hi`)
+  })
+
   it("shows a task, who asked, and the attempt", () => {
     const task = {
       type: "TASK",
