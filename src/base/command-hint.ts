@@ -12,11 +12,11 @@ export const hintedOptions = {
   name: words(
     "daemon send ask reply inbox wait watch whoami mcp task propose accept reject complete dispute proposals receipts ratings",
     "status guard claim release claims presence pending channels agents create join leave invite identity",
-    "kick ban mute history audit mint grants wake",
+    "kick ban mute history audit mint grants wake webhooks log",
   ),
   identity: words(
     "daemon send ask task propose accept reject complete dispute proposals receipts ratings listen connect",
-    "guard pending channels agents create invite identity kick ban mute history audit mint grants",
+    "guard pending channels agents create invite identity kick ban mute history audit mint grants log web",
   ),
 } as const
 

@@ -51,7 +51,7 @@ function ownShell({ SHELL = "" }: Environment): Shell {
     "USAGE",
     `completion install: there is no script for the shell ${JSON.stringify(name)}`,
     {
-      hint: `name one: agentchat completion install ${shells.join("|")}`,
+      hint: `name one of ${shells.join(", ")}: agentchat completion install bash`,
     },
   )
 }

@@ -170,7 +170,7 @@ function linesOf(
   if (paths === undefined) {
     if (!isNeeded) return undefined
     throw new ChatError("NOT_FOUND", "this directory has no inbox to search", {
-      hint: "start a daemon: agentchat daemon --background; or name a relay: agentchat log URL",
+      hint: "start a daemon: agentchat daemon --background; or name a relay: agentchat log --server URL",
     })
   }
   return query.thread === undefined ? newestLines(paths, query, limit) : linesOfThread(paths, query, limit)

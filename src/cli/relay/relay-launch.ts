@@ -54,7 +54,7 @@ export async function ensureRelay(
   if (typeof occupant === "object") {
     if (!occupant.hasSpaces) return undefined
     throw new ChatError("ALREADY_RUNNING", `port ${port} is held by a relay with spaces`, {
-      hint: `join one: agentchat daemon ${localUrl(port)}/space/NAME --background; or ${other}`,
+      hint: `join one: agentchat daemon ws://127.0.0.1:${port}/space/NAME --background; or ${other}`,
     })
   }
   const data = isDurable ? ["--data", root.relayData] : []

@@ -147,7 +147,7 @@ export function requireAnswer(
   const request = requestOf(task)
   if (!isQuestion(request, task.topic)) return { content }
   const answer = checkAnswer(request, content)
-  const hint = "answer with a client that signs: agentchat task done, connect, or the page"
+  const hint = "answer with a client that signs: agentchat task done TASK ANSWER"
   if (proof === undefined)
     throw new ChatError("VERIFICATION_FAILED", "answer: this task needs a signed answer", { hint })
   if (proof.question !== questionDigest({ ...request, role: task.topic }))
