@@ -28,7 +28,7 @@ it("completion install refuses a shell without a script, and names those with on
   const room = new CommandRoom()
   const env = { HOME: room.dir, SHELL: "/bin/tcsh" }
   const { status, err } = await room.run(["completion", "install"], { env })
-  expect([status, err]).toEqual([2, expect.stringContaining("bash|zsh|fish")])
+  expect([status, err]).toEqual([2, expect.stringContaining("bash, zsh, fish: agentchat completion install")])
   expect((await room.run(["completion", "bash", "zsh"], { env })).status).toBe(2)
   expect(existsSync(join(room.dir, ".local"))).toBe(false)
 })
