@@ -228,12 +228,10 @@ describe.concurrent("a message to an idle session", { timeout: 120_000 }, () => 
     const sent = await sendTo(alice, name, "the build is red")
     await over
     expect(session.context.at(-1)).toContain("the build is red")
-    expect(sent.rungs).toEqual(
-      expect.arrayContaining([
-        expect.objectContaining({ state: "rung", method: "wait" }),
-        expect.objectContaining({ state: "in_context", method: "hook" }),
-      ]),
-    )
+    expect(sent.rungs).toContainEqual(expect.objectContaining({ state: "in_context", method: "hook" }))
+    // The ring is withdrawn if the wait has read the message before the daemon rings.
+    const stages = sent.rungs.filter(({ state, method }) => state === "retrieved" || method === "wait")
+    expect(stages.length).toBeGreaterThan(0)
   })
 
   it("reaches the context of a session that nothing can wake at its next turn, and the sender sees no ring", async ({
