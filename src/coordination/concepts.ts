@@ -6,7 +6,7 @@ export const enforcements = ["off", "warn", "strict"] as const
 /** One of {@link enforcements}. */
 export type Enforcement = (typeof enforcements)[number]
 
-/** The statuses that a concept may have next; one that is absent is {@link absent}. */
+/** The statuses that a concept may have next, by its status; `absent` for one that does not exist yet. */
 export const transitions = {
   absent: ["proposed"],
   proposed: ["in_progress"],

@@ -1,8 +1,7 @@
 import { stringify } from "yaml"
 import { isPlain } from "../base/plain.js"
 import { formatForTerminal } from "../base/visible-text.js"
-import type { ChannelRow, EventRow } from "./event.js"
-import { newestOf } from "./event.js"
+import { type ChannelRow, type EventRow, newestOf } from "./event.js"
 import { cadenceS } from "./liveness.js"
 
 /** Events in an onboarding document. */

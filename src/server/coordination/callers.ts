@@ -11,14 +11,17 @@ import { type Grant, grant } from "../../protocol/grants.js"
 import type { AgentId } from "../../protocol/names.js"
 import { object, parseAs } from "../../protocol/schema.js"
 import type { GrantService } from "../grants/grant-service.js"
-import type { ModerationService } from "../moderation/moderation-service.js"
+import { idsOf, type ModerationService } from "../moderation/moderation-service.js"
 import type { EndedKeys } from "../roster/ended-keys.js"
+import type { Roster } from "../roster/roster.js"
 import type { Origin } from "../sessions/origin.js"
 
 /** The client of a request. */
 export interface Caller {
   /** The agent that grants and moderation know it as. */
   readonly id: AgentId
+  /** Its earlier ids. */
+  readonly formerly?: readonly AgentId[] | undefined
   readonly origin: Origin
   /** True if it proved the key of `id`. */
   readonly isProven: boolean
@@ -31,6 +34,7 @@ interface CallerServices {
   readonly grants: GrantService
   readonly moderation: Pick<ModerationService, "banOf">
   readonly endedKeys: Pick<EndedKeys, "find">
+  readonly roster: Pick<Roster, "find">
 }
 
 /** The part of an invitation link that holds the grant. */
@@ -45,7 +49,7 @@ const bearer = /^bearer\s+(\S+)$/i
 export async function identifyCaller(
   { headers: { authorization }, method = "GET", url = "" }: IncomingMessage,
   { body, origin }: { readonly body: string; readonly origin: Origin },
-  { backbone, grants, moderation, endedKeys }: CallerServices,
+  { backbone, grants, moderation, endedKeys, roster }: CallerServices,
   clock: Clock,
 ): Promise<Caller> {
   if (authorization !== undefined && isSignature(authorization)) {
@@ -55,10 +59,12 @@ export async function identifyCaller(
     if (endedKeys.find(id) !== undefined) {
       throw new ChatError("FORBIDDEN", `Authorization: the key of ${id} was revoked or replaced`)
     }
-    const ban = moderation.banOf([id])
+    // Grants and bans of a key hold for the one that replaced it.
+    const holder = { id, formerly: roster.find(id)?.formerly }
+    const ban = moderation.banOf(idsOf(holder))
     if (ban !== undefined) throw ban
-    if (grants.isClosed) await grants.enter({ id }, formatDidKey(key), [])
-    return { id, origin, isProven: true, nonce: createHash("sha256").update(sig).digest("hex") }
+    if (grants.isClosed) await grants.enter(holder, formatDidKey(key), [])
+    return { ...holder, origin, isProven: true, nonce: createHash("sha256").update(sig).digest("hex") }
   }
   if (!grants.isClosed) return { id: httpAgent, origin, isProven: false }
   if (authorization === undefined) {

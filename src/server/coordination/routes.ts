@@ -52,7 +52,7 @@ type Handler = (request: Request, id: ChannelId | undefined) => Promise<Answer> 
 
 type RouteServices = Pick<
   Services,
-  "coordination" | "backbone" | "grants" | "moderation" | "endedKeys" | "channels"
+  "coordination" | "backbone" | "grants" | "moderation" | "endedKeys" | "roster"
 >
 
 /** The options of the routes. */
@@ -255,7 +255,7 @@ export class CoordinationRoutes {
     const message = { type: "MSG" as const, to: channel as string as Address, content: "" }
     const refusal =
       grants.refusal(caller, message, () => undefined) ??
-      moderation.refusal({ ...caller, formerly: undefined, role: undefined }, message, () => true)
+      moderation.refusal({ ...caller, formerly: caller.formerly, role: undefined }, message, () => true)
     if (refusal === undefined) return
     throw grants.mayRead(caller, channel, true) ? refusal : unknownChannel()
   }

@@ -3,11 +3,12 @@ import { describe, expect, it } from "vitest"
 import { signGrant } from "../../../src/grants/sign.js"
 import { signRequest } from "../../../src/identity/http-signature.js"
 import { agentIdOf, formatDidKey } from "../../../src/identity/keys.js"
+import { signModeration } from "../../../src/identity/moderation.js"
 import { generateKeyPair } from "../../../src/identity/signer.js"
-import { signRevocation } from "../../../src/identity/succession.js"
+import { signRevocation, signRotation } from "../../../src/identity/succession.js"
 import type { Grant } from "../../../src/protocol/grants.js"
 import { LastingEngine } from "../../kit/engine.js"
-import { TestRelay } from "../../kit/relay.js"
+import { prove, TestRelay } from "../../kit/relay.js"
 
 const [chief, alice, mallory] = [1, 2, 3].map(generateKeyPair) as [
   ReturnType<typeof generateKeyPair>,
@@ -162,6 +163,33 @@ describe("a signed request", () => {
     await wire.ask({ type: "KEY_STATEMENT", statement: signRevocation(alice, relay.clock.now()) })
     const path = `/${id}/event`
     expect((await call(relay, "POST", path, signed(relay, alice, "POST", path, status))).status).toBe(403)
+  })
+})
+
+describe("a key that replaced a muted one", () => {
+  it("says nothing over HTTP either", async () => {
+    const relay = await TestRelay.start({ operators: [formatDidKey(chief.publicKey)] })
+    const id = await make(relay)
+    await relay.enterAs(alice, "alice")
+    const op = await relay.enterAs(chief, "op")
+    const facts = {
+      id: "action-1",
+      action: "mute",
+      agent: agentIdOf(alice.publicKey),
+      reason: "spam",
+    } as const
+    const mute = signModeration({ ...facts, aud: relay.relay.serverId, ts: relay.clock.now() }, chief)
+    expect(await op.wire.ask({ type: "MODERATE", statement: mute })).toMatchObject({ state: "done" })
+    const wire = await relay.connect()
+    wire.say({ type: "IDENTIFY", name: "alice", pubkey: formatDidKey(mallory.publicKey) })
+    wire.say({
+      ...prove(await wire.next("CHALLENGE"), mallory),
+      rotations: [signRotation(alice, mallory, 1)],
+    })
+    await wire.next("WELCOME")
+    const path = `/${id}/event`
+    const posted = await call(relay, "POST", path, signed(relay, mallory, "POST", path, status))
+    expect(posted).toMatchObject({ status: 403, body: { code: "FORBIDDEN" } })
   })
 })
 
